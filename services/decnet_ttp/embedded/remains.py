@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Finding and ending what an earlier supervisor over the same data directory left alive.
+
+Recorded process ids are not trusted: they get reused. Services and NATS carry a mark in their
+environment; PostgreSQL overwrites its environment with its process title, but both its own
+command line and the titles of all its processes carry the cluster's name.
+"""
+
+import asyncio
+import hashlib
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+MARK = "DECNET_TTP_SUPERVISED_BY"
+_POLL_S = 0.01
+_GRACE_S = 10.0
+
+
+def instance_id(directory: Path) -> str:
+    """Name a directory in 12 hexadecimal digits, equal for every spelling of its path."""
+    return hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:12]
+
+
+def cluster_name(directory: Path) -> str:
+    """Name of the PostgreSQL cluster kept in this directory."""
+    return f"decnet-ttp-{instance_id(directory)}"
+
+
+def marked_processes(mark: str) -> list[int]:
+    """Process ids of all live processes that carry this mark in their environment."""
+    wanted = f"{MARK}={mark}".encode()
+    return _processes("environ", lambda content: wanted in content.split(b"\0"))
+
+
+def postgres_processes(name: str) -> list[int]:
+    """Process ids of the postmaster and every backend of the cluster of this name."""
+    setting, title = f"cluster_name={name}".encode(), f"postgres: {name}: ".encode()
+    return _processes(
+        "cmdline",
+        lambda content: setting in content.split(b"\0") or content.startswith(title),
+    )
+
+
+def _processes(entry: str, matches: Callable[[bytes], bool]) -> list[int]:
+    found = []
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdigit() or int(directory.name) == os.getpid():
+            continue
+        # Processes end while we look, and those of other users are none of ours.
+        with suppress(OSError):
+            if matches((directory / entry).read_bytes()):
+                found.append(int(directory.name))
+    return found
+
+
+async def end(pids: Iterable[int], *signals: signal.Signals, grace_s: float = _GRACE_S) -> None:
+    """End these processes: the given signals one after the other, then SIGKILL.
+
+    Args:
+        pids: Process ids; those that are gone already are passed over.
+        signals: What to try first, in this order.
+        grace_s: Seconds to wait after each signal.
+
+    Raises:
+        PermissionError: A process belongs to another user.
+    """
+    handles = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            handles.append(os.pidfd_open(pid))
+    try:
+        for number in (*signals, signal.SIGKILL):
+            for handle in handles:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, number)
+            if await _all_ended(handles, grace_s):
+                return
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+async def wait_ended(pid: int, timeout_s: float) -> bool:
+    """Wait until a process has ended; False when it still runs after `timeout_s` seconds."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return await _all_ended([handle], timeout_s)
+    finally:
+        os.close(handle)
+
+
+async def _all_ended(handles: list[int], timeout_s: float) -> bool:
+    poll = select.poll()
+    for handle in handles:
+        poll.register(handle, select.POLLIN)
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while len(poll.poll(0)) < len(handles):
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
