@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Reading the fields of a Cowrie event, whatever version or pipeline wrote it."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+Event = dict[str, Any]
+
+EXACT_TIME: Final = 27  # len("2017-02-11T10:50:44.693595Z")
+_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+MAX_PORT: Final = 65_535
+_YEARS: Final = range(1990, 2200)
+
+
+def parse_time(value: object) -> str | None:
+    """Any ISO 8601 text or epoch number as `YYYY-MM-DDTHH:MM:SS.ffffffZ`, None when it is neither.
+
+    A time without a zone is taken as UTC, which is what Cowrie writes.
+    """
+    try:
+        if isinstance(value, str):
+            if len(value) == EXACT_TIME and value[26] == "Z" and value[10] == "T":
+                datetime.fromisoformat(value)
+                if value[19] == "." and value[4] == "-":
+                    return value
+            moment = datetime.fromisoformat(value.strip())
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            moment = datetime.fromtimestamp(value, UTC)
+        else:
+            return None
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    if moment.year not in _YEARS:
+        return None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def raw_time(event: Event) -> object:
+    """The time stamp under the name that Cowrie or a search index gives it."""
+    value = event.get("timestamp")
+    return event.get("@timestamp") if value is None else value
+
+
+def first_time(lines: Sequence[bytes]) -> str | None:
+    """The first readable time stamp among some lines."""
+    for line in lines:
+        try:
+            event = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(event, dict) and (time := parse_time(raw_time(event))):
+            return time
+    return None
+
+
+def sensor_name(event: Event) -> str:
+    """The sensor, "" when the log does not name one."""
+    for name in ("sensor", "t-pot_hostname"):
+        value = event.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+def protocol_name(event: Event) -> str | None:
+    """`ssh` or `telnet`; before 2018 only the transport's name in `system` tells."""
+    value = event.get("protocol")
+    if isinstance(value, str) and value:
+        return value.lower()
+    system = event.get("system")
+    if isinstance(system, str):
+        if "elnet" in system:
+            return "telnet"
+        if "SSH" in system:
+            return "ssh"
+    return None
+
+
+def port_number(event: Event, *names: str) -> int | None:
+    """The first of the named fields that is a port."""
+    for name in names:
+        value = event.get(name)
+        if type(value) is int and 0 <= value <= MAX_PORT:
+            return value
+    return None
+
+
+def sha256_of(event: Event) -> str | None:
+    """The file's SHA-256 in lower case, None when it is absent or no SHA-256."""
+    value = event.get("shasum")
+    return value.lower() if isinstance(value, str) and _SHA256.fullmatch(value) else None
+
+
+def repair(line: bytes) -> object:
+    """A second try at a line that strict JSON refuses because of bytes that are no text.
+
+    Cowrie itself writes lone surrogates for bytes that are no UTF-8, and shippers copy raw bytes;
+    both become U+FFFD so that the rest of the line is not lost.
+
+    Raises:
+        ValueError: the line is no JSON at all.
+    """
+    text = line.decode("utf-8", "replace")
+    if "\ufffd" not in text and b"\\ud" not in line and b"\\uD" not in line:
+        raise ValueError("not JSON")
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return _clean(value)
+
+
+def _clean(value: Any) -> Any:
+    # A Cowrie event is flat but for lists of names; anything deeper is not used.
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items() if _flat(item)}
+    return value
+
+
+def _flat(item: Any) -> bool:
+    return not isinstance(item, (dict, list))

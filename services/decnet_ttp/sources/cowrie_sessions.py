@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The sessions of one Cowrie log that are open at a time, within bounds."""
+
+from collections import OrderedDict
+from datetime import datetime, timedelta
+from typing import Final
+
+from decnet_ttp.sources.cowrie_session import Session
+from decnet_ttp.sources.protocol import Problem, Tally, Upstream
+
+MAX_OPEN: Final = 50_000
+MAX_HELD: Final = 256 * 1024 * 1024
+# A download may end, and be logged, after the attacker has hung up.
+LINGER: Final = timedelta(seconds=60)
+_NEVER: Final = "~"  # Sorts after every time.
+
+Key = tuple[str, str]
+"""Sensor and session id."""
+
+
+class OpenSessions:
+    """Holds sessions from their first line until they are written to `out`.
+
+    A session is written once both its connect and its close were seen and the log's clock has moved
+    `LINGER` past the close. What is incomplete, because its beginning lies in a file read later or
+    its end in none, waits for `finish`.
+
+    At most `max_open` sessions and `max_held` characters of their text are kept; beyond that the
+    one idle for longest, in reading order, is written as it stands, and reported as `evicted`
+    unless its close was seen. What follows of it becomes a session of its own.
+    """
+
+    def __init__(self, tally: Tally, max_open: int, max_held: int) -> None:
+        self.out: list[Upstream] = []
+        self._tally = tally
+        self._max_open = max_open
+        self._max_held = max_held
+        self._held = 0
+        self._open: OrderedDict[Key, Session] = OrderedDict()
+        self._closing: OrderedDict[Key, str] = OrderedDict()
+        self._deadline = _NEVER
+
+    def find(self, key: Key, ts: str, file: str, line: int, *, connect: bool) -> Session:
+        """The session that an event at `ts` belongs to, begun if need be.
+
+        A second connect with the same key, or an event more than a day away from the rest, begins
+        another session: short ids come round again. A connect that precedes what is known of a
+        session without one completes it: files of one log may come in the wrong order.
+        """
+        if ts > self._deadline:
+            self._release(ts)
+        session = self._open.get(key)
+        if session is not None:
+            if session.belongs(ts) and (not connect or session.starts_with(ts)):
+                self._open.move_to_end(key)
+                session.touch(ts)
+                session.line = line
+                if connect:
+                    session.connected = ts
+                    self.close(key, session, session.closed)
+                return session
+            self._write(key, session)
+        session = Session(key[0], key[1], ts, file, line)
+        if connect:
+            session.connected = ts
+        self._open[key] = session
+        if len(self._open) > self._max_open:
+            self._evict()
+        return session
+
+    def close(self, key: Key, session: Session, ts: str) -> None:
+        """Takes the end of a session into account; "" changes nothing."""
+        session.closed = ts
+        if ts and session.connected:
+            until = datetime.fromisoformat(ts) + LINGER
+            self._closing[key] = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            if self._deadline is _NEVER:
+                self._deadline = self._closing[key]
+
+    def make_room(self, session: Session, size: int) -> None:
+        """Accounts for one more item of `size` characters, splitting and evicting as needed."""
+        if session.full_for(size):
+            self._note(
+                "split",
+                session,
+                f"part {session.part} of the session went into a message of its own",
+            )
+            self._held -= session.size
+            self._emit(session, final=False)
+            session.next_part()
+        session.items += 1
+        session.size += size
+        self._held += size
+        # The session at hand was moved to the end, so it is never the one evicted.
+        while self._held > self._max_held and len(self._open) > 1:
+            self._evict()
+
+    def finish(self) -> None:
+        """Writes everything: the log has ended."""
+        for key, session in list(self._open.items()):
+            self._write(key, session)
+        self._deadline = _NEVER
+
+    def _release(self, now: str) -> None:
+        while self._closing:
+            key, deadline = next(iter(self._closing.items()))
+            if deadline >= now:
+                self._deadline = deadline
+                return
+            self._write(key, self._open[key])
+        self._deadline = _NEVER
+
+    def _evict(self) -> None:
+        key, session = next(iter(self._open.items()))
+        if not session.closed:
+            self._note(
+                "evicted", session, "too much was open at once; written as far as it was read"
+            )
+        self._write(key, session)
+
+    def _write(self, key: Key, session: Session) -> None:
+        del self._open[key]
+        self._closing.pop(key, None)
+        self._held -= session.size
+        self._tally.sessions += 1
+        self._emit(session, final=True)
+
+    def _emit(self, session: Session, *, final: bool) -> None:
+        tally = self._tally
+        if session.address is None:
+            tally.sessions_skipped += final
+            self._note(
+                "no-attacker-address",
+                session,
+                "no line of the session names one, so nobody can be tagged; left out",
+            )
+            return
+        tally.commands += len(session.commands)
+        tally.auth_attempts += len(session.auth_attempts)
+        tally.payloads += len(session.payloads)
+        self.out.append(session.upstream(session.address, final=final))
+
+    def _note(self, reason: str, session: Session, detail: str) -> None:
+        self._tally.note(Problem(reason, session.file, session.line, detail))

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What an input adapter promises, and the values that it yields."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from importlib.metadata import entry_points
+from typing import Final, Protocol, Self
+
+import orjson
+
+ENTRY_POINT_GROUP: Final = "decnet_ttp.sources"
+LISTED_PER_REASON: Final = 5
+
+
+class SourceUnknownError(Exception):
+    """No adapter of that name is installed."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"no input adapter is called {name!r}: it is not among the installed entry points; "
+            f"use one of {', '.join(known) or '(none is installed)'}"
+        )
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One message for the bus, its payload serialised once.
+
+    `id` is a function of what happened alone, so that publishing the same happening again, today or
+    in a year, is recognised as the same message. `ts` is the happening's end in epoch seconds, None
+    where the log does not say.
+    """
+
+    topic: str
+    type: str
+    id: str
+    ts: float | None
+    payload: bytes
+
+    @classmethod
+    def of(
+        cls, topic: str, kind: str, source_id: str, payload: dict[str, object], ts: float | None
+    ) -> Self:
+        """Serialises `payload` and derives the id: blake2b-128 of source id, NUL, payload bytes."""
+        body = orjson.dumps(payload)
+        digest = blake2b(source_id.encode(), digest_size=16)
+        digest.update(b"\0")
+        digest.update(body)
+        return cls(topic, kind, digest.hexdigest(), ts, body)
+
+    def envelope(self, now: float) -> bytes:
+        """The bus envelope as JSON; `now` (epoch seconds) stands in for a time the log lacks."""
+        return orjson.dumps(
+            {
+                "v": 1,
+                "id": self.id,
+                "topic": self.topic,
+                "type": self.type,
+                "ts": now if self.ts is None else self.ts,
+                "payload": orjson.Fragment(self.payload),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the input that could not be used, or only in part.
+
+    `detail` says what was done about it; it never quotes the input, which is an attacker's text.
+    `line` counts from 1; 0 means the file as a whole.
+    """
+
+    reason: str
+    file: str
+    line: int
+    detail: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.reason}: {self.detail}"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running counts of one reading, brought up to date by the adapter as it goes.
+
+    `bytes_done` and `bytes_total` are bytes on disk (compressed where the file is), for a progress
+    bar; `bytes_total` is 0 for standard input.
+    """
+
+    files: int = 0
+    lines: int = 0
+    sessions: int = 0
+    sessions_skipped: int = 0
+    commands: int = 0
+    auth_attempts: int = 0
+    payloads: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+    listed: list[Problem] = field(default_factory=list)
+
+    def note(self, problem: Problem) -> None:
+        """Counts a problem; the first few of each reason are kept to be shown."""
+        self.problems[problem.reason] += 1
+        if self.problems[problem.reason] <= LISTED_PER_REASON:
+            self.listed.append(problem)
+
+
+class Source(Protocol):
+    """An input adapter; constructed without arguments, used for one reading."""
+
+    tally: Tally
+
+    def read(self, paths: Sequence[str]) -> Iterator[Upstream]:
+        """Yields the messages that files, directories and `-` (standard input) hold.
+
+        What cannot be used is noted in `tally` and never ends the reading. Memory is bounded by
+        what is unfinished in the log at one time, not by its length.
+
+        Raises:
+            FileNotFoundError: a path does not exist; raised before the first message.
+        """
+
+
+def load(name: str) -> Source:
+    """Finds an adapter by its entry point name.
+
+    Raises:
+        SourceUnknownError: none of that name is installed.
+    """
+    found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if name not in found:
+        raise SourceUnknownError(name, sorted(found))
+    source: Source = found[name].load()()
+    return source
