@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The gRPC boundary: errors of the domain become statuses here, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from decnet_ttp.core import errors
+
+DOMAIN = "decnet-ttp"
+
+_log = logging.getLogger(__name__)
+
+
+def _family() -> dict[str, type[errors.DecnetError]]:
+    found: dict[str, type[errors.DecnetError]] = {}
+    for value in vars(errors).values():
+        if isinstance(value, type) and issubclass(value, errors.DecnetError):
+            found[value.code] = value
+    return found
+
+
+_BY_CODE = _family()
+
+
+def to_status(error: errors.DecnetError) -> status_pb2.Status:
+    """Return the `google.rpc.Status` of an error, with ErrorInfo and field violations."""
+    code = grpc.StatusCode[error.code]
+    status = status_pb2.Status(code=code.value[0], message=error.message)
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    packed = AnyMessage()
+    packed.Pack(info)
+    status.details.append(packed)
+    if isinstance(error, errors.InvalidArgumentError) and error.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field, description=error.message
+        )
+        packed = AnyMessage()
+        packed.Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+        status.details.append(packed)
+    return status
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.DecnetError:
+    """Return the error of the domain that a failed call stands for.
+
+    The class follows the status code; a status that did not come from our boundary (the peer is
+    away, a proxy answered) is mapped by its code alone.
+    """
+    name = error.code().name
+    kind = _BY_CODE.get(name, errors.InternalError)
+    message = error.details() or name
+    metadata: dict[str, str] = {}
+    reason = ""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # duck-typed on both sides
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == DOMAIN:
+            reason, metadata = info.reason, dict(info.metadata)
+    if kind is errors.InternalError and name != "INTERNAL":
+        metadata["status"] = name
+    found = kind(message, **metadata)
+    if reason:
+        # The instance carries the sender's reason, which may be finer than the class.
+        found.reason = reason  # type: ignore[misc]
+    return found
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.DecnetError) -> None:
+    status = rpc_status.to_status(to_status(error))
+    await context.abort_with_status(status)
+
+
+async def _guard(
+    method: str, context: grpc.aio.ServicerContext[Any, Any], error: BaseException
+) -> None:
+    """Turn what a servicer raised into a status; always raises."""
+    if isinstance(error, errors.DecnetError):
+        if error.code == "INTERNAL":
+            _log.error("call failed", extra={"method": method, "reason": error.reason})
+        await _abort(context, error)
+    _log.error("call failed", exc_info=error, extra={"method": method})
+    await _abort(context, errors.InternalError("internal error; the log of the service says more"))
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Maps errors of servicers to statuses, for unary and streaming answers."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wrap the handler of a call."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        # Health and reflection are library code with an error behaviour of their own.
+        if handler is None or method.startswith("/grpc."):
+            return handler
+        if handler.response_streaming:
+            inner_stream: Any = (
+                handler.stream_stream if handler.request_streaming else handler.unary_stream
+            )
+
+            async def stream(
+                request: Any, context: grpc.aio.ServicerContext[Any, Any]
+            ) -> AsyncIterator[Any]:
+                try:
+                    async for response in inner_stream(request, context):
+                        yield response
+                except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
+                    raise
+                except Exception as error:  # noqa: BLE001 - the RPC boundary
+                    await _guard(method, context, error)
+
+            make: Any = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+            wrapped: grpc.RpcMethodHandler[Any, Any] = make(
+                stream, handler.request_deserializer, handler.response_serializer
+            )
+            return wrapped
+
+        inner: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
+
+        async def unary(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            try:
+                return await inner(request, context)
+            except (asyncio.CancelledError, grpc.aio.AbortError):
+                raise
+            except Exception as error:  # noqa: BLE001 - the RPC boundary
+                await _guard(method, context, error)
+
+        make_unary: Any = (
+            grpc.stream_unary_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_unary_rpc_method_handler
+        )
+        answered: grpc.RpcMethodHandler[Any, Any] = make_unary(
+            unary, handler.request_deserializer, handler.response_serializer
+        )
+        return answered

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""NATS: the streams, the envelope, and a connection that comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import nats
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import (
+    Header,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import BadRequestError, NotFoundError
+
+from decnet_ttp.runtime.config import Settings, SettingsError
+
+EVENTS_STREAM = "DECNET_EVENTS"
+TTP_STREAM = "DECNET_TTP"
+DLQ_STREAM = "DECNET_TTP_DLQ"
+
+EVENTS_SUBJECTS = ("attacker.>", "identity.>", "credential.>", "campaign.>", "email.>", "canary.>")
+TTP_SUBJECTS = ("ttp.>", "attribution.>")
+DLQ_SUBJECTS = ("dlq.ttp.>",)
+
+#: Largest message the bus carries, in bytes; the server's max_payload must be at least this.
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+
+#: Within this time a second publish of the same Nats-Msg-Id is dropped by the server, in seconds.
+DUPLICATE_WINDOW_S = 120.0
+
+ENVELOPE_VERSION = 1
+
+_DAY_S = 86_400.0
+
+_log = logging.getLogger(__name__)
+
+
+class EnvelopeError(ValueError):
+    """The bytes are no envelope; the text says why, without content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What travels on the bus.
+
+    Attributes:
+        topic: Subject it is published on.
+        type: Kind of the message within its topic.
+        payload: JSON object.
+        id: Identifier; also the deduplication id of the publish.
+        ts: Time of publication, seconds since the epoch.
+    """
+
+    topic: str
+    type: str
+    payload: dict[str, Any]
+    id: str = field(default_factory=lambda: uuid4().hex)
+    ts: float = field(default_factory=time.time)
+
+    def encode(self) -> bytes:
+        """Return the envelope as JSON."""
+        return orjson.dumps(
+            {
+                "v": ENVELOPE_VERSION,
+                "id": self.id,
+                "topic": self.topic,
+                "type": self.type,
+                "ts": self.ts,
+                "payload": self.payload,
+            }
+        )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the publish."""
+        return {Header.MSG_ID: self.id}
+
+    @classmethod
+    def decode(cls, data: bytes, *, subject: str) -> Envelope:
+        """Read an envelope; its topic is the subject it came on, whatever it says itself.
+
+        Raises:
+            EnvelopeError: The bytes are no envelope of a version we know.
+        """
+        try:
+            body = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise EnvelopeError(f"not JSON: {error.msg} at byte {error.pos}") from error
+        if not isinstance(body, dict):
+            raise EnvelopeError(f"a JSON {type(body).__name__} instead of an object")
+        payload = body.get("payload")
+        if not isinstance(payload, dict):
+            raise EnvelopeError("no object under payload")
+        version = body.get("v", ENVELOPE_VERSION)
+        if version != ENVELOPE_VERSION:
+            raise EnvelopeError(f"envelope version is not {ENVELOPE_VERSION}")
+        kind, ident, stamp = body.get("type"), body.get("id"), body.get("ts")
+        return cls(
+            topic=subject,
+            type=kind if isinstance(kind, str) else "",
+            payload=payload,
+            id=ident if isinstance(ident, str) else "",
+            ts=float(stamp) if isinstance(stamp, int | float) else 0.0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """A connection to NATS and its JetStream context."""
+
+    nc: Client
+    js: JetStreamContext
+
+    async def close(self) -> None:
+        """Flush what was published and close."""
+        if self.nc.is_closed:
+            return
+        if self.nc.is_connected:
+            await self.nc.drain()
+        else:
+            await self.nc.close()
+
+
+async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) -> Bus:
+    """Connect to NATS, waiting until it answers; a connection that is lost is made again for ever.
+
+    Args:
+        settings: The URL.
+        name: Name of the connection, as NATS shows it.
+        pending: Publishes that may wait for their acknowledgement at once.
+
+    Raises:
+        SettingsError: No URL is set.
+    """
+    if not settings.nats_url:
+        raise SettingsError("DECNET_TTP_NATS_URL is not set; name a NATS server")
+
+    async def on_error(error: Exception) -> None:
+        _log.debug("bus error", extra={"error": type(error).__name__})
+
+    async def on_disconnect() -> None:
+        _log.warning("bus disconnected", extra={"connection": name})
+
+    async def on_reconnect() -> None:
+        _log.info("bus connected again", extra={"connection": name})
+
+    client = await nats.connect(
+        settings.nats_url,
+        name=name,
+        connect_timeout=2,
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.1,
+        ping_interval=5,
+        max_outstanding_pings=2,
+        pending_size=64 * 1024 * 1024,
+        error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
+    )
+    return Bus(client, client.jetstream(publish_async_max_pending=pending))
+
+
+def stream_configs(settings: Settings) -> list[StreamConfig]:
+    """Return the three streams."""
+    return [
+        StreamConfig(
+            name=EVENTS_STREAM,
+            subjects=list(EVENTS_SUBJECTS),
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            max_age=settings.events_max_age_days * _DAY_S,
+            max_bytes=settings.events_max_bytes,
+            max_msg_size=MAX_PAYLOAD_BYTES,
+            duplicate_window=DUPLICATE_WINDOW_S,
+        ),
+        StreamConfig(
+            name=TTP_STREAM,
+            subjects=list(TTP_SUBJECTS),
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            max_age=settings.events_max_age_days * _DAY_S,
+            max_bytes=settings.events_max_bytes,
+            duplicate_window=DUPLICATE_WINDOW_S,
+        ),
+        StreamConfig(
+            name=DLQ_STREAM,
+            subjects=list(DLQ_SUBJECTS),
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            max_bytes=settings.events_max_bytes,
+            duplicate_window=DUPLICATE_WINDOW_S,
+        ),
+    ]
+
+
+async def ensure_streams(js: JetStreamContext, settings: Settings | None = None) -> None:
+    """Create the streams that are missing; those that stand are left as their operator set them.
+
+    Raises:
+        nats.errors.Error: NATS is away or has no JetStream.
+    """
+    for config in stream_configs(settings or Settings()):
+        name = config.name or ""
+        try:
+            await js.stream_info(name)
+        except NotFoundError:
+            try:
+                await js.add_stream(config)
+            except BadRequestError:
+                # Another process made it in between; what it made is what counts.
+                await js.stream_info(name)
+
+
+async def ensure_streams_until_done(
+    js: JetStreamContext, settings: Settings, stop: asyncio.Event | None = None
+) -> None:
+    """As ensure_streams, waiting for a NATS that is still starting."""
+    while stop is None or not stop.is_set():
+        try:
+            await ensure_streams(js, settings)
+        except (nats.errors.Error, OSError) as error:
+            _log.info("bus not ready yet", extra={"error": type(error).__name__})
+            await asyncio.sleep(0.2)
+        else:
+            return

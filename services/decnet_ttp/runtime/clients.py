@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""gRPC channels and calls: deadlines always, retries only where they are safe."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import grpc
+import tenacity
+
+from decnet_ttp.core.errors import AbortedError, UnavailableError
+from decnet_ttp.runtime.boundary import from_rpc_error
+from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.server import MAX_MESSAGE_BYTES
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Channels to one target must not share a connection that another's back-off holds closed.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+class UnaryCall(Protocol[Request, Response]):
+    """A method of a stub."""
+
+    def __call__(
+        self, request: Request, *, timeout: float | None = None
+    ) -> grpc.aio.UnaryUnaryCall[Request, Response]:
+        """Start the call."""
+
+
+def channel_target(target: str) -> str:
+    """Return a target with its scheme: Unix sockets as they are, all else through DNS.
+
+    `dns:///` makes the client see every address behind a name, which `round_robin` spreads over.
+    """
+    if target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
+        return target
+    return f"dns:///{target}"
+
+
+def open_channel(target: str, settings: Settings) -> grpc.aio.Channel:
+    """Open a channel; nothing is connected yet.
+
+    Args:
+        target: `unix:/path` or `host:port`.
+        settings: Certificates to use beyond this host.
+    """
+    options = list(_OPTIONS)
+    if target.startswith("unix:"):
+        options.append(("grpc.default_authority", "localhost"))
+        return grpc.aio.insecure_channel(target, options=options)
+    if settings.tls_ca is None:
+        return grpc.aio.insecure_channel(channel_target(target), options=options)
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=settings.tls_ca.read_bytes(),
+        private_key=settings.tls_key.read_bytes() if settings.tls_key else None,
+        certificate_chain=settings.tls_cert.read_bytes() if settings.tls_cert else None,
+    )
+    return grpc.aio.secure_channel(channel_target(target), credentials, options=options)
+
+
+async def call(
+    method: UnaryCall[Request, Response],
+    request: Request,
+    *,
+    timeout_s: float,
+    attempts_s: float = 0.0,
+) -> Response:
+    """Call a method with a deadline.
+
+    Args:
+        method: Method of a stub.
+        request: Its request. It must be idempotent when attempts_s is above 0.
+        timeout_s: Deadline of one attempt, in seconds.
+        attempts_s: How long UNAVAILABLE and ABORTED are tried again, in seconds in all; 0: never.
+
+    Raises:
+        DecnetError: What the status stands for.
+    """
+
+    async def attempt() -> Response:
+        try:
+            return await method(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+
+    if not attempts_s:
+        return await attempt()
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type((UnavailableError, AbortedError)),
+        wait=tenacity.wait_random_exponential(multiplier=0.05, max=2.0),
+        stop=tenacity.stop_after_delay(attempts_s),
+        reraise=True,
+    )
+    return await retrying(attempt)

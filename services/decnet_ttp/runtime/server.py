@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The gRPC server every service runs: health, reflection, bounds, errors, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from decnet_ttp.runtime.boundary import ErrorInterceptor
+from decnet_ttp.runtime.config import Settings, SettingsError
+
+#: Bound on one message between services, in bytes.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+#: How often readiness is looked at, in seconds: quickly until it is first reached.
+_POLL_STARTING_S = 0.05
+_POLL_RUNNING_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+Ready = Callable[[], Awaitable[bool]]
+Task = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _remove_stale_socket(path: Path) -> None:
+    """Remove the socket of a process that is gone; refuse to take one that answers."""
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise SettingsError(f"listen: {path} exists and is no socket; choose another path")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            return
+    raise SettingsError(f"listen: another process answers on {path}; stop it first")
+
+
+class Server:
+    """One gRPC server with everything a service of ours shares.
+
+    Health stays NOT_SERVING until `ready` says so, and follows it from then on. On SIGTERM or
+    SIGINT the order is: not serving, stop the tasks (which finish and acknowledge what they hold),
+    finish the calls, return.
+
+    Args:
+        settings: Where to listen, with which certificates, how long to take at the end.
+        name: Name of the service, for the log.
+    """
+
+    def __init__(self, settings: Settings, *, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._server = grpc.aio.server(
+            interceptors=[ErrorInterceptor()],
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+            ],
+        )
+        self._health = HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._names: list[str] = []
+        self._stop = asyncio.Event()
+        self._serving: bool | None = None
+        self.address = ""
+
+    def add(
+        self, register: Callable[[Any, grpc.aio.Server], None], servicer: object, full_name: str
+    ) -> Server:
+        """Add a servicer.
+
+        Args:
+            register: The generated `add_XServicer_to_server`.
+            servicer: The servicer.
+            full_name: Full name of its gRPC service, for health and reflection.
+        """
+        register(servicer, self._server)
+        self._names.append(full_name)
+        return self
+
+    def request_stop(self) -> None:
+        """Begin the orderly end, as SIGTERM does."""
+        self._stop.set()
+
+    def _bind(self) -> str:
+        listen = self._settings.listen
+        if listen.startswith("unix:"):
+            path = Path(listen.removeprefix("unix:"))
+            _remove_stale_socket(path)
+            self._server.add_insecure_port(listen)
+            return listen
+        host, _, port = listen.rpartition(":")
+        credentials = _server_credentials(self._settings)
+        if credentials is None and not _is_loopback(host) and not self._settings.insecure:
+            raise SettingsError(
+                f"listen: {listen} is reachable from other hosts without TLS; set tls_cert, "
+                "tls_key and tls_ca, or insecure=true inside a network you trust"
+            )
+        if credentials is None:
+            bound = self._server.add_insecure_port(listen)
+        else:
+            bound = self._server.add_secure_port(listen, credentials)
+        if bound == 0:
+            raise SettingsError(f"listen: cannot bind {listen}; is the port {port} taken?")
+        return f"{host}:{bound}"
+
+    async def _set_serving(self, serving: bool) -> None:  # noqa: FBT001 - one positional state
+        if serving == self._serving:
+            return
+        self._serving = serving
+        _log.info("serving" if serving else "not serving", extra={"service": self._name})
+        status = (
+            health_pb2.HealthCheckResponse.SERVING
+            if serving
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for name in ("", *self._names):
+            await self._health.set(name, status)
+
+    async def _follow_readiness(self, ready: Ready) -> None:
+        reached = False
+        while not self._stop.is_set():
+            now = await ready()
+            reached = reached or now
+            await self._set_serving(now)
+            try:
+                await asyncio.wait_for(
+                    self._stop.wait(), _POLL_RUNNING_S if reached else _POLL_STARTING_S
+                )
+            except TimeoutError:
+                continue
+
+    async def run(self, *, ready: Ready, tasks: Sequence[Task] = ()) -> None:
+        """Serve until SIGTERM, SIGINT or the end of a task.
+
+        Args:
+            ready: Whether the service can do its work now; polled.
+            tasks: Work beside the calls; each gets an event that asks it to finish. A task that
+                raises ends the service, whose supervisor then starts it anew.
+
+        Raises:
+            SettingsError: The address to listen on cannot be used.
+            ExceptionGroup: A task failed.
+        """
+        reflection.enable_server_reflection(
+            [
+                *self._names,
+                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+                reflection.SERVICE_NAME,
+            ],
+            self._server,
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        try:
+            self.address = self._bind()
+            await self._set_serving(False)
+            await self._server.start()
+            _log.info(
+                "listening",
+                extra={"service": self._name, "address": self.address, "pid": os.getpid()},
+            )
+            try:
+                await self._run_tasks(ready, tasks)
+            finally:
+                self._stop.set()
+                await self._set_serving(False)
+                await self._server.stop(self._settings.grace_s)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+        _log.info("stopped", extra={"service": self._name})
+
+    async def _run_tasks(self, ready: Ready, tasks: Sequence[Task]) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_readiness(ready))
+            for task in tasks:
+                group.create_task(self._guarded(task))
+            await self._stop.wait()
+            await self._set_serving(False)
+
+    async def _guarded(self, task: Task) -> None:
+        """Run a task; its end before the stop is as fatal as its failure."""
+        running = asyncio.ensure_future(task(self._stop))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                await asyncio.wait((running,), timeout=self._settings.grace_s)
+            if not running.done():
+                _log.warning("task cut off after the grace time", extra={"service": self._name})
+                running.cancel()
+                await asyncio.wait((running,))
+                return
+            await running
+            if not self._stop.is_set():
+                raise RuntimeError(f"a task of {self._name} ended by itself")
+        finally:
+            running.cancel()
+            stopping.cancel()
+
+
+def _server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    if settings.tls_cert is None and settings.tls_key is None:
+        return None
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise SettingsError("tls_cert and tls_key belong together; set both or neither")
+    ca = settings.tls_ca.read_bytes() if settings.tls_ca else None
+    return grpc.ssl_server_credentials(
+        [(settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())],
+        root_certificates=ca,
+        require_client_auth=ca is not None,
+    )

@@ -1,0 +1,99 @@
+from decnet_ttp.v1 import event_pb2 as _event_pb2
+from decnet_ttp.v1 import tag_pb2 as _tag_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TagEventsRequest(_message.Message):
+    __slots__ = ("groups",)
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[_event_pb2.EventGroup]
+    def __init__(self, groups: _Optional[_Iterable[_Union[_event_pb2.EventGroup, _Mapping]]] = ...) -> None: ...
+
+class TagEventsResponse(_message.Message):
+    __slots__ = ("groups", "failures", "withheld_count")
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[_tag_pb2.TagGroup]
+    failures: _containers.RepeatedCompositeFieldContainer[TagFailure]
+    withheld_count: int
+    def __init__(self, groups: _Optional[_Iterable[_Union[_tag_pb2.TagGroup, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[TagFailure, _Mapping]]] = ..., withheld_count: _Optional[int] = ...) -> None: ...
+
+class TagFailure(_message.Message):
+    __slots__ = ("origin_id", "source_kind", "source_id", "rule_id", "lifter", "reason")
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    LIFTER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    origin_id: str
+    source_kind: str
+    source_id: str
+    rule_id: str
+    lifter: str
+    reason: str
+    def __init__(self, origin_id: _Optional[str] = ..., source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., rule_id: _Optional[str] = ..., lifter: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DescribeTaggerRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DescribeTaggerResponse(_message.Message):
+    __slots__ = ("lifters", "rules_revision", "rules_epoch", "attack_release", "program_version")
+    LIFTERS_FIELD_NUMBER: _ClassVar[int]
+    RULES_REVISION_FIELD_NUMBER: _ClassVar[int]
+    RULES_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ATTACK_RELEASE_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_VERSION_FIELD_NUMBER: _ClassVar[int]
+    lifters: _containers.RepeatedCompositeFieldContainer[LifterDescription]
+    rules_revision: int
+    rules_epoch: str
+    attack_release: str
+    program_version: str
+    def __init__(self, lifters: _Optional[_Iterable[_Union[LifterDescription, _Mapping]]] = ..., rules_revision: _Optional[int] = ..., rules_epoch: _Optional[str] = ..., attack_release: _Optional[str] = ..., program_version: _Optional[str] = ...) -> None: ...
+
+class LifterDescription(_message.Message):
+    __slots__ = ("name", "source_kinds", "rule_count")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_KINDS_FIELD_NUMBER: _ClassVar[int]
+    RULE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source_kinds: _containers.RepeatedScalarFieldContainer[str]
+    rule_count: int
+    def __init__(self, name: _Optional[str] = ..., source_kinds: _Optional[_Iterable[str]] = ..., rule_count: _Optional[int] = ...) -> None: ...
+
+class ExplainEventRequest(_message.Message):
+    __slots__ = ("event", "rule_id")
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    event: _event_pb2.Event
+    rule_id: str
+    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., rule_id: _Optional[str] = ...) -> None: ...
+
+class ExplainEventResponse(_message.Message):
+    __slots__ = ("matched", "outcomes")
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    matched: bool
+    outcomes: _containers.RepeatedCompositeFieldContainer[ConditionOutcome]
+    def __init__(self, matched: _Optional[bool] = ..., outcomes: _Optional[_Iterable[_Union[ConditionOutcome, _Mapping]]] = ...) -> None: ...
+
+class ConditionOutcome(_message.Message):
+    __slots__ = ("path", "field", "held", "start", "end")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    field: str
+    held: bool
+    start: int
+    end: int
+    def __init__(self, path: _Optional[str] = ..., field: _Optional[str] = ..., held: _Optional[bool] = ..., start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
