@@ -8,7 +8,7 @@ class EmbeddedError(Exception):
     """The embedded installation cannot do what was asked; the text says why and what helps."""
 
 
-class NotRunning(EmbeddedError):  # noqa: N818 - errors here name the condition
+class NotRunning(EmbeddedError):  # noqa: N818 - a state people ask about, not always a fault
     """No supervisor runs over this data directory.
 
     Attributes:
@@ -23,7 +23,7 @@ class NotRunning(EmbeddedError):  # noqa: N818 - errors here name the condition
         self.data_dir = data_dir
 
 
-class AlreadyRunning(EmbeddedError):  # noqa: N818 - likewise
+class AlreadyRunningError(EmbeddedError):
     """Another supervisor holds this data directory.
 
     Attributes:
@@ -41,7 +41,7 @@ class AlreadyRunning(EmbeddedError):  # noqa: N818 - likewise
         self.pid = pid
 
 
-class StartFailed(EmbeddedError):  # noqa: N818 - likewise
+class StartFailedError(EmbeddedError):
     """A child did not become ready.
 
     Attributes:

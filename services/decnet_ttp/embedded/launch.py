@@ -5,7 +5,7 @@ import asyncio
 from pathlib import Path
 
 from decnet_ttp.embedded.child import Child
-from decnet_ttp.embedded.errors import NotReady, StartFailed
+from decnet_ttp.embedded.errors import NotReady, StartFailedError
 from decnet_ttp.embedded.process import Process, describe_exit
 
 _PROBE_PAUSE_S = 0.02
@@ -34,7 +34,7 @@ async def start(child: Child, log_path: Path) -> Process:
     """Start a child once and wait until it is ready.
 
     Raises:
-        StartFailed: It ended, or did not become ready in time (it is ended then).
+        StartFailedError: It ended, or did not become ready in time (it is ended then).
     """
     await child.before_start()
     process = Process.spawn(child.command, log_path)
@@ -48,7 +48,7 @@ async def start(child: Child, log_path: Path) -> Process:
         await process.stop(child.stop_signal, child.grace_s)
         raise
     await process.stop(child.stop_signal, child.grace_s)
-    raise StartFailed(child.name, reason, log_path, log_tail(log_path))
+    raise StartFailedError(child.name, reason, log_path, log_tail(log_path))
 
 
 def log_tail(log_path: Path) -> tuple[str, ...]:

@@ -234,7 +234,11 @@ class PostgresServer:
                 ),
                 self._log_path,
             )
-            returncode = await process.wait()
+            try:
+                returncode = await process.wait()
+            except asyncio.CancelledError:
+                await process.stop(signal.SIGKILL, 1.0)
+                raise
         finally:
             os.close(descriptor)
         if returncode != 0:

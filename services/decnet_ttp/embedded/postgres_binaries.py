@@ -50,7 +50,7 @@ def bin_directory(override: Path | None, account: Account | None, data_dir: Path
     installation = _wheel_installation()
     if trial(installation / "bin", account):
         return installation / "bin"
-    for parent in _copy_parents(data_dir):
+    for parent in _copy_parents(data_dir.parent, account):
         with suppress(OSError):
             copied = _copy(installation, parent) / "bin"
             if trial(copied, account):
@@ -127,10 +127,24 @@ def _wheel_installation() -> Path:
     return found[max(found)]
 
 
-def _copy_parents(data_dir: Path) -> Iterator[Path]:
-    yield data_dir.parent / "server"
+def _copy_parents(instance_dir: Path, account: Account | None) -> Iterator[Path]:
+    if _can_enter(instance_dir, account):
+        yield instance_dir / "server"
     yield Path("/var/cache/decnet-ttp")
     yield Path(f"/tmp/decnet-ttp-{os.geteuid()}-server")  # noqa: S108 - its owner is checked
+
+
+def _can_enter(directory: Path, account: Account | None) -> bool:
+    result = subprocess.run(  # noqa: S603 - a fixed program, the path is data
+        ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(directory)],
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+        cwd="/",
+        check=False,
+        capture_output=True,
+    )
+    return result.returncode == 0
 
 
 def _copy(installation: Path, parent: Path) -> Path:
@@ -160,10 +174,20 @@ def _copy(installation: Path, parent: Path) -> Path:
         libraries = installation.parent.parent / _LIBRARIES
         if libraries.is_dir():
             shutil.copytree(libraries, whole / _LIBRARIES)
-        for directory in (whole, whole / _WHEEL):
-            directory.chmod(_PUBLIC_DIR)
-        # Renamed into place whole: a copy that was cut short is never taken for one. A second
-        # instance that was faster leaves a full directory, which is as good.
-        with suppress(FileExistsError):
+        _publish(whole)
+        # Renamed into place whole: a copy that was cut short is never taken for one.
+        try:
             whole.rename(version)
+        except OSError:
+            # A second instance was faster, and its copy is as good.
+            if not target.exists():
+                raise
     return target
+
+
+def _publish(tree: Path) -> None:
+    """Let everybody read and run what a strict umask at installation kept private."""
+    for path in (tree, *tree.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(0o755 if mode & stat.S_IXUSR else 0o644)

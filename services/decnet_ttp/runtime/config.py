@@ -99,6 +99,11 @@ class Settings:
     database_url: str = _setting("PostgreSQL, as postgresql://user@host/name.", "", secret=True)
     nats_url: str = _setting("NATS, as nats://user:password@host:port.", "", secret=True)
 
+    pg_bin: Path | None = _setting(
+        "Directory of PostgreSQL programs for the embedded installation; default: the wheel's.",
+        parse=Path,
+    )
+
     rules_dir: Path | None = _setting(
         "Directory with ttp/ and intel/; default: the rules that came with the program.",
         parse=Path,
