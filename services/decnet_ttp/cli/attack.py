@@ -11,7 +11,13 @@ from typing import Any, Final
 
 import click
 
-from decnet_ttp.attack import AttackError, Catalogue, default_cache_dir, load_catalogue
+from decnet_ttp.attack import (
+    AttackError,
+    Catalogue,
+    LicenceMissingError,
+    default_cache_dir,
+    load_catalogue,
+)
 from decnet_ttp.attack.licence import LICENCE_FILE, licence_text, packaged_licence
 from decnet_ttp.attack.loader import CATALOGUE_FILE, check_digest, read_bytes
 from decnet_ttp.cli.output import json_option, print_json, print_table
@@ -115,7 +121,7 @@ def fetch(
     *, release: str | None, mirror: str | None, cache_dir: Path | None, as_json: bool
 ) -> None:
     """Download an official release, verify it, and keep its catalogue in the cache."""
-    from decnet_ttp.attack import official  # noqa: PLC0415 - only this command downloads
+    from decnet_ttp.attack import official
 
     cache = _cache_dir(cache_dir)
     table = official.release_table(mirror)
@@ -154,7 +160,7 @@ def build(
     as_json: bool,
 ) -> None:
     """Build a catalogue from SOURCE, an official STIX bundle (plain, .gz or .xz)."""
-    from decnet_ttp.attack import compiler, misp_galaxy  # noqa: PLC0415 - only this command compiles
+    from decnet_ttp.attack import compiler, misp_galaxy
 
     if misp == (source is not None):
         raise click.UsageError("give either SOURCE or --misp")
@@ -183,9 +189,13 @@ def _licence_for(source: Path | None, licence: Path | None) -> str:
 @_cache_option
 def show_license(*, cache_dir: Path | None) -> None:
     """Print MITRE's licence: the cached catalogue's, else the packaged text."""
-    # A configured bundle is left aside: one that lacks its licence is cured by this command.
-    beside = _cache_dir(cache_dir) / LICENCE_FILE
-    click.echo(licence_text(beside) if beside.is_file() else packaged_licence(), nl=False)
+    # Whatever is broken elsewhere, this command answers: it is the cure for a missing text,
+    # and the shell has emptied the file it is redirected into before it runs.
+    try:
+        text = licence_text(_cache_dir(cache_dir) / LICENCE_FILE)
+    except LicenceMissingError:
+        text = packaged_licence()
+    click.echo(text, nl=False)
 
 
 @attack.command()
