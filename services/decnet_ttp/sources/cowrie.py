@@ -215,7 +215,6 @@ class CowrieSource:
         text = self._text(session, event, "input")
         if text is None or not text.strip() or "realm" in event:
             return
-        session.inputs += 1
         self._sessions.make_room(session, len(text))
         command = {
             "id": session.item_id("command", ts, text),
@@ -226,14 +225,10 @@ class CowrieSource:
             command["user"] = session.user
         session.commands.append(command)
 
-    def _verdict(self, session: Session, event: Event, ts: str, *, success: bool) -> None:
+    def _verdict(self, session: Session, event: Event, _ts: str, *, success: bool) -> None:
         text = self._text(session, event, "input")
         if text is None or not text.strip() or "realm" in event:
             return
-        if not session.inputs:
-            # The log starts after the line was typed: this is all that is left of it.
-            self._command(session, event, ts)
-            session.inputs = 0
         session.judge(text, success=success)
 
     def _transfer(

@@ -77,7 +77,6 @@ class Session:
         "file",
         "first",
         "hassh",
-        "inputs",
         "items",
         "last",
         "line",
@@ -114,7 +113,6 @@ class Session:
         self.commands: list[dict[str, Any]] = []
         self.auth_attempts: list[dict[str, Any]] = []
         self.payloads: list[dict[str, Any]] = []
-        self.inputs = 0
         self.items = 0
         self.size = 0
         self.part = 1
@@ -240,7 +238,8 @@ class Session:
         }
         if self.part > 1 or not final:
             payload["part"] = self.part
-        return Upstream.of(TOPIC, TYPE, source_id, payload, epoch(ended) if ended else None)
+        at = epoch(ended) if ended else None
+        return Upstream.of(TOPIC, TYPE, source_id, payload, at, int(final))
 
 
 def _time_of(item: dict[str, Any]) -> str:

@@ -26,8 +26,9 @@ class OpenSessions:
     its end in none, waits for `finish`.
 
     At most `max_open` sessions and `max_held` characters of their text are kept; beyond that the
-    one idle for longest, in reading order, is written as it stands, and reported as `evicted`
-    unless its close was seen. What follows of it becomes a session of its own.
+    one idle for longest, in reading order, is written as it stands (over the bound on text: of
+    those that hold any), and reported as `evicted` unless its close was seen. What follows of it
+    becomes a session of its own.
     """
 
     def __init__(self, tally: Tally, max_open: int, max_held: int) -> None:
@@ -36,6 +37,7 @@ class OpenSessions:
         self._max_open = max_open
         self._max_held = max_held
         self._held = 0
+        self._holding: OrderedDict[Key, None] = OrderedDict()
         self._open: OrderedDict[Key, Session] = OrderedDict()
         self._closing: OrderedDict[Key, str] = OrderedDict()
         self._deadline = _NEVER
@@ -65,7 +67,7 @@ class OpenSessions:
             session.connected = ts
         self._open[key] = session
         if len(self._open) > self._max_open:
-            self._evict()
+            self._evict(next(iter(self._open)))
         return session
 
     def close(self, key: Key, session: Session, ts: str) -> None:
@@ -91,9 +93,12 @@ class OpenSessions:
         session.items += 1
         session.size += size
         self._held += size
-        # The session at hand was moved to the end, so it is never the one evicted.
-        while self._held > self._max_held and len(self._open) > 1:
-            self._evict()
+        key = (session.sensor, session.session)
+        self._holding[key] = None
+        self._holding.move_to_end(key)
+        # The session at hand is the last, so it is never the one evicted.
+        while self._held > self._max_held and len(self._holding) > 1:
+            self._evict(next(iter(self._holding)))
 
     def finish(self) -> None:
         """Writes everything: the log has ended."""
@@ -110,8 +115,8 @@ class OpenSessions:
             self._write(key, self._open[key])
         self._deadline = _NEVER
 
-    def _evict(self) -> None:
-        key, session = next(iter(self._open.items()))
+    def _evict(self, key: Key) -> None:
+        session = self._open[key]
         if not session.closed:
             self._note(
                 "evicted", session, "too much was open at once; written as far as it was read"
@@ -121,6 +126,7 @@ class OpenSessions:
     def _write(self, key: Key, session: Session) -> None:
         del self._open[key]
         self._closing.pop(key, None)
+        self._holding.pop(key, None)
         self._held -= session.size
         self._tally.sessions += 1
         self._emit(session, final=True)

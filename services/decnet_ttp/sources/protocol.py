@@ -39,17 +39,24 @@ class Upstream:
     id: str
     ts: float | None
     payload: bytes
+    weight: int = 1
 
     @classmethod
     def of(
-        cls, topic: str, kind: str, source_id: str, payload: dict[str, object], ts: float | None
+        cls,
+        topic: str,
+        kind: str,
+        source_id: str,
+        payload: dict[str, object],
+        ts: float | None,
+        weight: int = 1,
     ) -> Self:
         """Serialises `payload` and derives the id: blake2b-128 of source id, NUL, payload bytes."""
         body = orjson.dumps(payload)
         digest = blake2b(source_id.encode(), digest_size=16)
         digest.update(b"\0")
         digest.update(body)
-        return cls(topic, kind, digest.hexdigest(), ts, body)
+        return cls(topic, kind, digest.hexdigest(), ts, body, weight)
 
     def envelope(self, now: float) -> bytes:
         """The bus envelope as JSON; `now` (epoch seconds) stands in for a time the log lacks."""

@@ -43,7 +43,7 @@ class _Unacknowledged(Exception):  # noqa: N818 - a signal to the retry loop, no
 
 @dataclass(slots=True)
 class Published:
-    """What became of the messages.
+    """What became of the messages, and of the happenings they stand for (see `Upstream.weight`).
 
     A message that had to be sent again within one run counts as published, whatever the server says
     of the second copy. `refused` holds, per reason, those that no retry would help.
@@ -51,6 +51,8 @@ class Published:
 
     published: int = 0
     duplicates: int = 0
+    happenings_published: int = 0
+    happenings_duplicate: int = 0
     bytes_sent: int = 0
     refused: dict[str, int] = field(default_factory=dict)
 
@@ -80,6 +82,7 @@ class Publisher:
         *,
         deadline_s: float = DEADLINE_S,
         ack_wait_s: float = ACK_WAIT_S,
+        counts: Published | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Takes a context whose connection reconnects by itself.
@@ -88,9 +91,10 @@ class Publisher:
             js: where to publish; its `publish_async_max_pending` is at least three chunks.
             deadline_s: how long one chunk is tried, across the server's restarts.
             ack_wait_s: how long one attempt waits for acknowledgements.
+            counts: added to, so that the caller has them even when publishing fails.
             clock: epoch seconds, for messages whose log tells no time.
         """
-        self.counts = Published()
+        self.counts = Published() if counts is None else counts
         self._js = js
         self._deadline_s = deadline_s
         self._ack_wait_s = ack_wait_s
@@ -208,8 +212,10 @@ class Publisher:
         self.counts.bytes_sent += len(out.envelope)
         if ack.duplicate and not out.tried:
             self.counts.duplicates += 1
+            self.counts.happenings_duplicate += out.message.weight
         else:
             self.counts.published += 1
+            self.counts.happenings_published += out.message.weight
 
     def _refuse(self, reason: str) -> None:
         self.counts.refused[reason] = self.counts.refused.get(reason, 0) + 1
