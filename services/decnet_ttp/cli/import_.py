@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -143,7 +143,8 @@ async def _publish(
         # Everything was acknowledged or given up: there is nothing to drain, and a bus that is
         # away would make draining wait. Closing on purpose is no disconnection worth a warning.
         logging.getLogger("decnet_ttp.runtime.bus").setLevel(logging.ERROR)
-        await bus.nc.close()
+        with suppress(OSError):
+            await bus.nc.close()
 
 
 async def _open_bus(settings: Settings, deadline_s: float) -> Bus:
