@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+import pytest
+
+from decnet_ttp.rule_store.yaml_tree import MAX_FILE_BYTES, Place, read_tree
+
+
+def test_data_and_places_of_keys_and_values() -> None:
+    tree = read_tree(b"a: 1\nb:\n  - x\n  - {c: true}\n")
+    assert tree.data == {"a": 1, "b": ["x", {"c": True}]}
+    assert tree.faults == []
+    assert tree.place(("b", 1, "c")) == Place(4, 9)
+    assert tree.place(("b", 1, "c"), of_key=True) == Place(4, 6)
+    assert tree.place(("b", 1, "missing")) == Place(4, 5)
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "column"),
+    [
+        (b"[" * 200_000, 1, 65),
+        (b"{a: " * 50_000, 1, 257),
+        (b"- " * 100_000, 1, 129),
+        (b"? " * 100_000, 1, 129),
+        (b"[?" * 100_000, 1, 65),
+    ],
+)
+def test_nesting_bait_is_refused_where_it_becomes_too_deep(
+    data: bytes, line: int, column: int
+) -> None:
+    tree = read_tree(data)
+    assert [fault.place for fault in tree.faults] == [Place(line, column)]
+    assert "nested too deep; allowed: 64 levels" in tree.faults[0].message
+
+
+def test_a_file_above_the_bound_is_refused_unread() -> None:
+    tree = read_tree(b"#" * (MAX_FILE_BYTES + 1))
+    assert tree.faults[0].message == "the file is larger than allowed: at most 262144 bytes"
+
+
+@pytest.mark.parametrize(
+    ("data", "place", "message"),
+    [
+        (b"a: 1\nb: \xff", Place(2, 4), "not UTF-8; save the file as UTF-8"),
+        (b"a: \x00", Place(1, 4), "not valid YAML: the character U+0000 is not allowed"),
+        (b"a: " + b"9" * 5000, Place(1, 4), "not a valid int; put it in quotes if text is meant"),
+        (b"? [a]\n: 1", Place(1, 3), "a key must be a plain word"),
+    ],
+)
+def test_what_is_no_text_or_no_value_names_its_place(
+    data: bytes, place: Place, message: str
+) -> None:
+    tree = read_tree(data)
+    assert [(fault.place, fault.message) for fault in tree.faults] == [(place, message)]
+
+
+def test_a_byte_order_mark_is_ignored() -> None:
+    assert read_tree(b"\xef\xbb\xbfa: 1").data == {"a": 1}
