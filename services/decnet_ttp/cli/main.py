@@ -52,9 +52,9 @@ class _LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from decnet_ttp import __version__
+        from decnet_ttp import program_version
 
-        click.echo(f"decnet-ttp {__version__}")
+        click.echo(f"decnet-ttp {program_version()}")
         ctx.exit()
 
 

@@ -83,6 +83,9 @@ async def _guard(
     method: str, context: grpc.aio.ServicerContext[Any, Any], error: BaseException
 ) -> None:
     """Turn what a servicer raised into a status; always raises."""
+    if isinstance(error, NotImplementedError):
+        # What the generated base class raises for a method that its servicer does not have.
+        error = errors.UnimplementedError("this release does not offer the call")
     if isinstance(error, errors.DecnetError):
         if error.code == "INTERNAL":
             _log.error("call failed", extra={"method": method, "reason": error.reason})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from dataclasses import dataclass, field
@@ -50,6 +51,21 @@ class EnvelopeError(ValueError):
     """The bytes are no envelope; the text says why, without content."""
 
 
+def _read_json(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if b"\\u" not in data:
+            raise EnvelopeError(f"not JSON: {error.msg} at byte {error.pos}") from error
+    # Python producers escape bytes they could not decode as lone surrogates, which are no Unicode
+    # text: the standard library reads them, and each becomes a question mark here.
+    try:
+        loose = json.loads(data)
+        return orjson.loads(json.dumps(loose, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise EnvelopeError(f"not JSON: {type(error).__name__}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """What travels on the bus.
@@ -93,10 +109,7 @@ class Envelope:
         Raises:
             EnvelopeError: The bytes are no envelope of a version we know.
         """
-        try:
-            body = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise EnvelopeError(f"not JSON: {error.msg} at byte {error.pos}") from error
+        body = _read_json(data)
         if not isinstance(body, dict):
             raise EnvelopeError(f"a JSON {type(body).__name__} instead of an object")
         payload = body.get("payload")

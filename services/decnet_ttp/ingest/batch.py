@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One pulled batch on its way: messages, what was read of them, and the requests they fill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from decnet_ttp.core.addresses import canonical_ip
+from decnet_ttp.v1 import event_pb2, tagger_service_pb2
+
+#: Bounds of one TagEvents request: events, and bytes of text (a guess below the message bound).
+MAX_EVENTS = 2_000
+MAX_REQUEST_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Upstream:
+    """One upstream message that was read.
+
+    Attributes:
+        origin_id: Identifier of the message.
+        topic: Subject it came on.
+        payload: Its JSON object.
+        size_bytes: Its size on the bus.
+        ip: Canonical source address, empty when the payload names none.
+        attacker_uuid: Attacker, from the payload or the directory.
+        identity_uuid: Identity, likewise.
+    """
+
+    origin_id: str
+    topic: str
+    payload: Mapping[str, Any]
+    size_bytes: int
+    ip: str = ""
+    attacker_uuid: str = ""
+    identity_uuid: str = ""
+
+    def read_anchor(self) -> bool:
+        """Read what the payload says of the anchor; returns whether there is anything."""
+        self.attacker_uuid = _text(self.payload.get("attacker_uuid"))
+        self.identity_uuid = _text(self.payload.get("identity_uuid"))
+        self.ip = canonical_ip(_text(self.payload.get("attacker_ip"))) or ""
+        return bool(self.attacker_uuid or self.identity_uuid or self.ip)
+
+    @property
+    def session_id(self) -> str:
+        """Session, empty when there is none."""
+        return _text(self.payload.get("session_id"))[:512]
+
+    @property
+    def decky_id(self) -> str:
+        """Decoy, empty when unknown."""
+        return _text(self.payload.get("decky_id"))[:512]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+@dataclass(slots=True)
+class TaggerRequests:
+    """The TagEvents requests one tagger gets for a batch; a new one begins at either bound."""
+
+    kinds: frozenset[str]
+    requests: list[tagger_service_pb2.TagEventsRequest] = field(default_factory=list)
+    _events: int = MAX_EVENTS
+    _bytes: int = 0
+    _group: event_pb2.EventGroup | None = None
+    _upstream: Upstream | None = None
+
+    def begin(self, upstream: Upstream) -> None:
+        """Begin the group of a message; it is made with its first event."""
+        self._upstream = upstream
+        self._group = None
+        self._bytes += upstream.size_bytes
+
+    def event(self) -> event_pb2.Event:
+        """Return a fresh event in the group of the message that began last."""
+        upstream = self._upstream
+        if upstream is None:
+            raise RuntimeError("event() before begin()")
+        if self._events >= MAX_EVENTS or self._bytes >= MAX_REQUEST_BYTES:
+            self.requests.append(tagger_service_pb2.TagEventsRequest())
+            self._events = 0
+            self._bytes = upstream.size_bytes
+            self._group = None
+        if self._group is None:
+            self._group = self.requests[-1].groups.add(
+                origin_id=upstream.origin_id,
+                session_id=upstream.session_id,
+                decky_id=upstream.decky_id,
+            )
+            if upstream.attacker_uuid:
+                self._group.anchor.attacker_uuid = upstream.attacker_uuid
+            if upstream.identity_uuid:
+                self._group.anchor.identity_uuid = upstream.identity_uuid
+        self._events += 1
+        return self._group.events.add()
+
+
+def sink_of(requests: Sequence[TaggerRequests]) -> Any:
+    """Return the sink that hands out an event in the requests of every tagger of a kind."""
+    by_kind: dict[str, list[TaggerRequests]] = {}
+
+    def sink(kind: str) -> list[event_pb2.Event]:
+        takers = by_kind.get(kind)
+        if takers is None:
+            takers = by_kind[kind] = [item for item in requests if kind in item.kinds]
+        return [item.event() for item in takers]
+
+    return sink

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The consuming loop: every message ends acknowledged, delivered again, or as a dead letter."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import nats.errors
+
+from decnet_ttp.core.errors import (
+    AbortedError,
+    DeadlineExceededError,
+    DecnetError,
+    InvalidArgumentError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+from decnet_ttp.ingest.batch import Upstream
+from decnet_ttp.ingest.dead_letters import Reason, bury
+from decnet_ttp.ingest.feed import Feed
+from decnet_ttp.ingest.pipeline import Outcome, Pipeline
+from decnet_ttp.runtime.bus import Bus, Envelope, EnvelopeError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from nats.aio.msg import Msg
+
+#: Errors that say nothing about the messages: a stage is away, and the same batch may pass later.
+_PASSING = (UnavailableError, AbortedError, DeadlineExceededError, ResourceExhaustedError)
+
+#: Longest delay of a redelivery, in seconds.
+_MAX_DELAY_S = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What this process did since it started."""
+
+    handled: int = 0
+    inserted: int = 0
+    known: int = 0
+    redelivered: int = 0
+    dead_letters: int = 0
+    failures: int = 0
+    wrong_fields: int = 0
+    last_handled_s: float = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what a batch gave."""
+        self.inserted += outcome.inserted
+        self.known += outcome.known
+        self.failures += outcome.failures
+        self.wrong_fields += outcome.wrong_fields
+
+
+@dataclass(slots=True)
+class _Item:
+    message: Msg
+    upstream: Upstream
+
+
+class Consumer:
+    """Pulls batches, has them processed, and settles each message last.
+
+    Args:
+        bus: Connection to NATS, for dead letters.
+        feed: Where messages come from.
+        pipeline: What they go through.
+        batch_messages: Messages of a batch at most.
+        max_in_flight: Batches worked on at once; when all are busy nothing more is pulled.
+        ack_wait_s: The consumer's acknowledgement deadline; half of it is how long a stage that
+            is away is waited for before the messages go back to the bus.
+        max_deliveries: Deliveries after which a message that is refused becomes a dead letter.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        feed: Feed,
+        pipeline: Pipeline,
+        batch_messages: int,
+        max_in_flight: int,
+        ack_wait_s: float,
+        max_deliveries: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._bus = bus
+        self._feed = feed
+        self._pipeline = pipeline
+        self._batch_messages = batch_messages
+        self._max_in_flight = max_in_flight
+        self._ack_wait_s = ack_wait_s
+        self._max_deliveries = max_deliveries
+        self._clock = clock
+        self.counters = Counters()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until the stop, then finish and acknowledge what is held."""
+        await self._open(stop)
+        slots = asyncio.Semaphore(self._max_in_flight)
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                await slots.acquire()
+                batch = await self._next_batch()
+                if not batch:
+                    slots.release()
+                    continue
+                task = group.create_task(self._handle(batch))
+                task.add_done_callback(lambda _: slots.release())
+            await self._feed.close()
+
+    async def _open(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._feed.open()
+            except (nats.errors.Error, OSError) as error:
+                _log.info("consumer not ready yet", extra={"error": type(error).__name__})
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+    async def _next_batch(self) -> list[Msg]:
+        try:
+            return await self._feed.next_batch(self._batch_messages)
+        except (nats.errors.Error, OSError) as error:
+            _log.info("bus away", extra={"error": type(error).__name__})
+            await asyncio.sleep(0.2)
+            return []
+
+    async def _handle(self, messages: Sequence[Msg]) -> None:
+        async with self._kept_alive(messages):
+            items = await self._read(messages)
+            if items:
+                await self._settle(items)
+
+    @asynccontextmanager
+    async def _kept_alive(self, messages: Sequence[Msg]) -> AsyncIterator[None]:
+        """Tell the server that the messages are being worked on, while they are."""
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(self._ack_wait_s / 3)
+                for message in messages:
+                    if not message._ackd and self._bus.nc.is_connected:  # noqa: SLF001 - no public reading
+                        await message.in_progress()
+
+        task = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _read(self, messages: Sequence[Msg]) -> list[_Item]:
+        """Read the messages; those that cannot be read are buried."""
+        items = []
+        for message in messages:
+            try:
+                envelope = Envelope.decode(message.data, subject=message.subject)
+            except EnvelopeError as error:
+                await self._bury(message, Reason.UNDECODABLE, str(error))
+                continue
+            sequence = message.metadata.sequence.stream
+            upstream = Upstream(
+                origin_id=(envelope.id or f"{message.metadata.stream}:{sequence}")[:512],
+                topic=envelope.topic,
+                payload=envelope.payload,
+                size_bytes=len(message.data),
+            )
+            if not upstream.read_anchor():
+                await self._bury(message, Reason.NO_ANCHOR, "no attacker, identity or address")
+                continue
+            items.append(_Item(message, upstream))
+        return items
+
+    async def _settle(self, items: Sequence[_Item]) -> None:
+        """Process a batch and settle its messages; what is refused is halved until it is found."""
+        # The same message twice in a batch is one happening: process it once, settle both.
+        distinct = {item.upstream.origin_id: item.upstream for item in items}
+        try:
+            outcome = await self._pipeline.process(
+                list(distinct.values()), attempts_s=self._ack_wait_s / 2
+            )
+        except _PASSING as error:
+            _log.warning(
+                "batch goes back to the bus",
+                extra={"messages": len(items), "reason": error.reason},
+            )
+            for item in items:
+                await self._later(item.message)
+            return
+        except DecnetError as error:
+            if len(distinct) > 1:
+                middle = len(items) // 2
+                await self._settle(items[:middle])
+                await self._settle(items[middle:])
+                return
+            await self._refused(items, error)
+            return
+        self.counters.add(outcome)
+        for item in items:
+            origin = item.upstream.origin_id
+            if origin in outcome.unanchored:
+                await self._bury(item.message, Reason.NO_ANCHOR, "address is not in the directory")
+            elif origin in outcome.delayed:
+                await self._later(item.message)
+            else:
+                await self._done(item.message)
+
+    async def _refused(self, items: Sequence[_Item], error: DecnetError) -> None:
+        for item in items:
+            deliveries = item.message.metadata.num_delivered
+            if isinstance(error, InvalidArgumentError):
+                await self._bury(item.message, Reason.REFUSED, error.reason)
+            elif deliveries >= self._max_deliveries:
+                await self._bury(item.message, Reason.RETRIES_USED_UP, error.reason)
+            else:
+                await self._later(item.message)
+
+    async def _done(self, message: Msg) -> None:
+        try:
+            await message.ack()
+        except nats.errors.Error as error:
+            # It is delivered again, and then it adds nothing.
+            _log.debug("acknowledgement lost", extra={"error": type(error).__name__})
+            return
+        self.counters.handled += 1
+        self.counters.last_handled_s = self._clock()
+
+    async def _later(self, message: Msg) -> None:
+        delay_s = min(0.5 * 2 ** min(message.metadata.num_delivered, 10), _MAX_DELAY_S)
+        self.counters.redelivered += 1
+        try:
+            await message.nak(delay=delay_s)
+        except nats.errors.Error as error:
+            _log.debug("delay lost", extra={"error": type(error).__name__})
+
+    async def _bury(self, message: Msg, reason: Reason, detail: str) -> None:
+        try:
+            await bury(self._bus.js, message, reason, detail)
+        except (nats.errors.Error, TimeoutError) as error:
+            _log.warning("dead letter not stored", extra={"error": type(error).__name__})
+            await self._later(message)
+            return
+        self.counters.dead_letters += 1
+        _log.warning(
+            "dead letter",
+            extra={
+                "reason": reason.value,
+                "subject": message.subject,
+                "sequence": message.metadata.sequence.stream,
+            },
+        )
+        await self._done(message)

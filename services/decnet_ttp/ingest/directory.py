@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Anchors: who is behind an address, asked of the directory once a batch."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from decnet_ttp.ingest.batch import Upstream
+from decnet_ttp.ingest.moments import read_moment
+from decnet_ttp.runtime.clients import call
+from decnet_ttp.v1 import directory_service_pb2, directory_service_pb2_grpc
+
+#: Addresses of one call (the bound of ResolveAttackers).
+_MAX_SIGHTINGS = 10_000
+_CALL_TIMEOUT_S = 10.0
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the directory said of an address, and the span of time it has been told of."""
+
+    attacker_uuid: str
+    identity_uuid: str
+    first_s: float
+    last_s: float
+    expires_s: float
+
+
+class Directory:
+    """Resolves the addresses of a batch in one call, with a bounded cache in front.
+
+    An address is asked again when its entry is older than its lifetime, or when the batch saw it
+    earlier or later than the directory has been told, so that first and last seen stay true.
+
+    Args:
+        stub: The directory.
+        create_missing: Whether an unknown address becomes an attacker.
+        clock: Monotonic seconds.
+        limit: Addresses the cache holds at most.
+        lifetime_s: How long an answer is believed, in seconds.
+    """
+
+    def __init__(
+        self,
+        stub: directory_service_pb2_grpc.DirectoryServiceStub,
+        *,
+        create_missing: bool,
+        clock: Callable[[], float],
+        limit: int = 100_000,
+        lifetime_s: float = 60.0,
+    ) -> None:
+        self._stub = stub
+        self._create_missing = create_missing
+        self._clock = clock
+        self._limit = limit
+        self._lifetime_s = lifetime_s
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    async def resolve(self, upstreams: Sequence[Upstream], *, attempts_s: float) -> None:
+        """Fill in attacker and identity of every message that names an address only.
+
+        Args:
+            upstreams: The messages of a batch; those still without anchor afterwards have no
+                attacker in the directory.
+            attempts_s: How long an absent directory is waited for, in seconds.
+
+        Raises:
+            DecnetError: The directory is away or refuses.
+        """
+        spans = self._spans(upstreams)
+        asked = [ip for ip, (first_s, last_s) in spans.items() if self._stale(ip, first_s, last_s)]
+        for start in range(0, len(asked), _MAX_SIGHTINGS):
+            await self._ask(asked[start : start + _MAX_SIGHTINGS], spans, attempts_s)
+        for upstream in upstreams:
+            known = self._known.get(upstream.ip)
+            if known is not None and not upstream.attacker_uuid:
+                upstream.attacker_uuid = known.attacker_uuid
+                upstream.identity_uuid = upstream.identity_uuid or known.identity_uuid
+        while len(self._known) > self._limit:
+            self._known.popitem(last=False)
+
+    @staticmethod
+    def _spans(upstreams: Sequence[Upstream]) -> dict[str, tuple[float, float]]:
+        """Return first and last sighting by address; infinite where a message has no time."""
+        spans: dict[str, tuple[float, float]] = {}
+        stamp = Timestamp()
+        for upstream in upstreams:
+            if upstream.attacker_uuid or not upstream.ip:
+                continue
+            payload = upstream.payload
+            times = [
+                stamp.seconds + stamp.nanos / 1e9
+                for field in ("started_at", "ended_at")
+                if read_moment(payload.get(field), stamp)
+            ]
+            low, high = spans.get(upstream.ip, (float("inf"), float("-inf")))
+            spans[upstream.ip] = (min([low, *times]), max([high, *times]))
+        return spans
+
+    def _stale(self, ip: str, first_s: float, last_s: float) -> bool:
+        known = self._known.get(ip)
+        return (
+            known is None
+            or known.expires_s < self._clock()
+            or first_s < known.first_s
+            or last_s > known.last_s
+        )
+
+    async def _ask(
+        self, ips: Sequence[str], spans: dict[str, tuple[float, float]], attempts_s: float
+    ) -> None:
+        request = directory_service_pb2.ResolveAttackersRequest(create_missing=self._create_missing)
+        for ip in ips:
+            sighting = request.sightings.add(ip=ip)
+            first_s, last_s = spans[ip]
+            if first_s <= last_s:
+                sighting.first_seen_time.FromNanoseconds(int(first_s * 1e6) * 1_000)
+                sighting.last_seen_time.FromNanoseconds(int(last_s * 1e6) * 1_000)
+        response = await call(
+            self._stub.ResolveAttackers, request, timeout_s=_CALL_TIMEOUT_S, attempts_s=attempts_s
+        )
+        expires_s = self._clock() + self._lifetime_s
+        for ip, answer in zip(ips, response.attackers, strict=True):
+            if not answer.attacker_uuid:
+                self._known.pop(ip, None)
+                continue
+            first_s, last_s = spans[ip]
+            known = self._known.pop(ip, None)
+            if known is not None:
+                first_s, last_s = min(first_s, known.first_s), max(last_s, known.last_s)
+            self._known[ip] = _Known(
+                answer.attacker_uuid, answer.identity_uuid, first_s, last_s, expires_s
+            )

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The taggers as ingest sees them: who takes which kind, and one call per tagger and chunk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Self
+
+from decnet_ttp.core.errors import DeadlineExceededError, DecnetError, UnavailableError
+from decnet_ttp.core.source_kinds import SourceKind
+from decnet_ttp.ingest.batch import TaggerRequests
+from decnet_ttp.runtime.clients import call, open_channel
+from decnet_ttp.runtime.config import Settings
+from decnet_ttp.v1 import tag_pb2, tagger_service_pb2, tagger_service_pb2_grpc
+
+_DESCRIBE_TIMEOUT_S = 5.0
+_TAG_TIMEOUT_S = 60.0
+#: How often a tagger is asked what it takes: while it is unknown, and afterwards, in seconds.
+_DESCRIBE_UNKNOWN_S = 0.1
+_DESCRIBE_KNOWN_S = 5.0
+#: Kinds of failure that are logged one by one; later ones are only counted.
+_LOGGED_KINDS = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Tagger:
+    """One configured tagger.
+
+    Attributes:
+        target: gRPC target.
+        stub: Its stub.
+        kinds: Kinds of events it takes; None until it has been asked.
+        reachable: Whether its last call succeeded.
+    """
+
+    target: str
+    stub: tagger_service_pb2_grpc.TaggerServiceStub
+    kinds: frozenset[str] | None = None
+    reachable: bool = False
+
+
+@dataclass(slots=True)
+class Tagged:
+    """What a batch gave.
+
+    Attributes:
+        groups: Tags by message.
+        delayed: Messages whose tags are not complete, because a tagger is away.
+        failures: Events or rules that failed within a tagger.
+    """
+
+    groups: list[tag_pb2.TagGroup] = field(default_factory=list)
+    delayed: set[str] = field(default_factory=set)
+    failures: int = 0
+
+
+class Dispatcher:
+    """Sends the events of a batch to all taggers at once.
+
+    Args:
+        settings: Targets of the taggers.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._seen_failures: set[tuple[str, str, str]] = set()
+        self._unclaimed: set[str] = set()
+        self.taggers: list[Tagger] = []
+
+    async def __aenter__(self) -> Self:
+        """Open a channel to every tagger."""
+        for target in self._settings.taggers:
+            channel = await self._stack.enter_async_context(open_channel(target, self._settings))
+            self.taggers.append(Tagger(target, tagger_service_pb2_grpc.TaggerServiceStub(channel)))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the channels."""
+        await self._stack.aclose()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every tagger has told what it takes."""
+        return all(tagger.kinds is not None for tagger in self.taggers)
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Keep asking each tagger what it takes, until the stop."""
+        async with asyncio.TaskGroup() as group:
+            for tagger in self.taggers:
+                group.create_task(self._follow(tagger, stop))
+
+    async def _follow(self, tagger: Tagger, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self.describe(tagger)
+            wait_s = _DESCRIBE_UNKNOWN_S if tagger.kinds is None else _DESCRIBE_KNOWN_S
+            try:
+                await asyncio.wait_for(stop.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    async def describe(self, tagger: Tagger) -> None:
+        """Ask a tagger what it takes; one that is away keeps what it said before."""
+        request = tagger_service_pb2.DescribeTaggerRequest()
+        try:
+            answer = await call(tagger.stub.DescribeTagger, request, timeout_s=_DESCRIBE_TIMEOUT_S)
+        except DecnetError:
+            tagger.reachable = False
+            return
+        tagger.reachable = True
+        kinds = frozenset(kind for lifter in answer.lifters for kind in lifter.source_kinds)
+        if kinds != tagger.kinds:
+            _log.info(
+                "tagger described", extra={"target": tagger.target, "source_kinds": sorted(kinds)}
+            )
+            tagger.kinds = kinds
+            self._warn_of_unclaimed()
+
+    def _warn_of_unclaimed(self) -> None:
+        if not self.ready:
+            return
+        claimed = {kind for tagger in self.taggers for kind in tagger.kinds or ()}
+        for kind in SourceKind:
+            if kind not in claimed and kind not in self._unclaimed:
+                self._unclaimed.add(kind)
+                _log.warning("no tagger takes this kind", extra={"source_kind": str(kind)})
+
+    def requests(self) -> list[TaggerRequests]:
+        """Return empty requests, one set per tagger, in the order of `taggers`."""
+        return [TaggerRequests(tagger.kinds or frozenset()) for tagger in self.taggers]
+
+    async def tag(
+        self,
+        requests: Sequence[TaggerRequests],
+        origins: Callable[[], set[str]],
+        *,
+        attempts_s: float,
+    ) -> Tagged:
+        """Have a batch tagged.
+
+        Args:
+            requests: What `requests()` returned, filled in.
+            origins: All messages of the batch; asked for only when a tagger is unknown.
+            attempts_s: How long a tagger that is away is waited for, in seconds.
+
+        Raises:
+            DecnetError: A tagger refused a request as a whole.
+        """
+        tagged = Tagged()
+        calls = []
+        for tagger, own in zip(self.taggers, requests, strict=True):
+            if tagger.kinds is None:
+                # What it would take is not known, so no message of the batch is complete.
+                tagged.delayed |= origins()
+            calls += [self._tag(tagger, request, tagged, attempts_s) for request in own.requests]
+        await asyncio.gather(*calls)
+        return tagged
+
+    async def _tag(
+        self,
+        tagger: Tagger,
+        request: tagger_service_pb2.TagEventsRequest,
+        tagged: Tagged,
+        attempts_s: float,
+    ) -> None:
+        try:
+            answer = await call(
+                tagger.stub.TagEvents, request, timeout_s=_TAG_TIMEOUT_S, attempts_s=attempts_s
+            )
+        except (UnavailableError, DeadlineExceededError) as error:
+            if tagger.reachable:
+                _log.warning("tagger away", extra={"target": tagger.target, "reason": error.reason})
+            tagger.reachable = False
+            tagged.delayed.update(group.origin_id for group in request.groups)
+            return
+        tagger.reachable = True
+        tagged.groups.extend(answer.groups)
+        tagged.failures += len(answer.failures)
+        for failure in answer.failures:
+            self._log_failure(failure)
+
+    def _log_failure(self, failure: tagger_service_pb2.TagFailure) -> None:
+        key = (failure.lifter, failure.rule_id, failure.reason)
+        if key in self._seen_failures or len(self._seen_failures) >= _LOGGED_KINDS:
+            return
+        self._seen_failures.add(key)
+        _log.warning(
+            "event could not be tagged",
+            extra={
+                "lifter": failure.lifter,
+                "rule_id": failure.rule_id,
+                "reason": failure.reason,
+                "source_kind": failure.source_kind,
+            },
+        )

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Events by call: the same taggers and the same store as for events from the bus."""
+
+from __future__ import annotations
+
+from decnet_ttp.core.addresses import canonical_ip
+from decnet_ttp.core.errors import InvalidArgumentError
+from decnet_ttp.ingest.batch import Upstream, sink_of
+from decnet_ttp.ingest.directory import Directory
+from decnet_ttp.ingest.dispatch import Dispatcher
+from decnet_ttp.ingest.pipeline import insert_requests
+from decnet_ttp.runtime.clients import call
+from decnet_ttp.v1 import event_pb2, ingest_service_pb2, tag_store_service_pb2_grpc
+
+#: Events of one call (the bound of SubmitEvents).
+MAX_EVENTS = 10_000
+_ATTEMPTS_S = 10.0
+_INSERT_TIMEOUT_S = 60.0
+
+
+class Submission:
+    """Has submitted events anchored, tagged and stored.
+
+    Args:
+        directory: Resolves addresses.
+        dispatcher: The taggers.
+        tag_store: The tag-store.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        dispatcher: Dispatcher,
+        tag_store: tag_store_service_pb2_grpc.TagStoreServiceStub,
+    ) -> None:
+        self._directory = directory
+        self._dispatcher = dispatcher
+        self._tag_store = tag_store
+
+    async def submit(
+        self, request: ingest_service_pb2.SubmitEventsRequest
+    ) -> ingest_service_pb2.SubmitEventsResponse:
+        """Take the groups; each gets a result, and one that cannot be used costs only itself.
+
+        Raises:
+            InvalidArgumentError: There are too many events, or an origin is named twice.
+            DecnetError: A stage behind stayed away or refused.
+        """
+        _check(request)
+        upstreams = [_upstream(group) for group in request.groups]
+        await self._directory.resolve(upstreams, attempts_s=_ATTEMPTS_S)
+        errors: dict[str, str] = {}
+        requests = self._dispatcher.requests()
+        sink = sink_of(requests)
+        for group, upstream in zip(request.groups, upstreams, strict=True):
+            problem = _problem(group, upstream)
+            if problem:
+                errors[group.origin_id] = problem
+                continue
+            for item in requests:
+                item.begin(upstream)
+            for event in group.events:
+                for copy in sink(event.source_kind):
+                    copy.CopyFrom(event)
+        tagged = await self._dispatcher.tag(
+            requests, lambda: {item.origin_id for item in upstreams}, attempts_s=_ATTEMPTS_S
+        )
+        for origin in tagged.delayed:
+            errors.setdefault(origin, "a tagger is away; what is missing is added by a retry")
+        counts: dict[str, tuple[int, int]] = {}
+        for insert in insert_requests(tagged.groups):
+            # One message a call would be slow, and the store counts per call: a call with several
+            # messages reports its sum on the first of them.
+            answer = await call(
+                self._tag_store.InsertTags,
+                insert,
+                timeout_s=_INSERT_TIMEOUT_S,
+                attempts_s=_ATTEMPTS_S,
+            )
+            counts[insert.groups[0].origin_id] = (answer.inserted_count, answer.known_count)
+        response = ingest_service_pb2.SubmitEventsResponse()
+        for group in request.groups:
+            inserted, known = counts.get(group.origin_id, (0, 0))
+            response.results.add(
+                origin_id=group.origin_id,
+                inserted_count=inserted,
+                known_count=known,
+                error=errors.get(group.origin_id, ""),
+            )
+        return response
+
+
+def _check(request: ingest_service_pb2.SubmitEventsRequest) -> None:
+    count = sum(len(group.events) for group in request.groups)
+    if count > MAX_EVENTS:
+        raise InvalidArgumentError(
+            f"{count} events; send at most {MAX_EVENTS} in one call", field="groups"
+        )
+    seen = set()
+    for index, group in enumerate(request.groups):
+        if not group.origin_id or group.origin_id in seen:
+            raise InvalidArgumentError(
+                "origin_id is empty or named twice; give each group its own",
+                field=f"groups[{index}].origin_id",
+            )
+        seen.add(group.origin_id)
+
+
+def _upstream(group: event_pb2.EventGroup) -> Upstream:
+    address = next((event.attacker_ip for event in group.events if event.attacker_ip), "")
+    return Upstream(
+        origin_id=group.origin_id,
+        topic="",
+        payload={"session_id": group.session_id, "decky_id": group.decky_id},
+        size_bytes=group.ByteSize(),
+        ip=canonical_ip(address) or "",
+        attacker_uuid=group.anchor.attacker_uuid,
+        identity_uuid=group.anchor.identity_uuid,
+    )
+
+
+def _problem(group: event_pb2.EventGroup, upstream: Upstream) -> str:
+    if not (upstream.attacker_uuid or upstream.identity_uuid):
+        return "no anchor: name an attacker, an identity, or an address the directory knows"
+    for index, event in enumerate(group.events):
+        if not event.source_kind or not event.source_id:
+            return f"events[{index}] has no source_kind or source_id"
+    return ""
