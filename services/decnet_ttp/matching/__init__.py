@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Evaluation of rules on events: the one matcher of taggers, rule tests and `rules eval`.
+
+`RulePack.compile(rules)` makes a pack, `pack.evaluate(event)` gives the rules that fire.
+"""
+
+from decnet_ttp.matching.derived import DERIVED_FIELDS, DerivedField
+from decnet_ttp.matching.errors import RuleInvalidError
+from decnet_ttp.matching.evaluator import Match, Span
+from decnet_ttp.matching.explain import Outcome, explain
+from decnet_ttp.matching.pack import CompiledRule, RulePack, check
+
+__all__ = [
+    "DERIVED_FIELDS",
+    "CompiledRule",
+    "DerivedField",
+    "Match",
+    "Outcome",
+    "RuleInvalidError",
+    "RulePack",
+    "Span",
+    "check",
+    "explain",
+]

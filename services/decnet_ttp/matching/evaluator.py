@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Evaluation of all rules of one source kind on one event.
+
+Each field that any rule reads is read once. All text tests of a field are one pattern set, all
+exact tests one look-up; only the rules that something touched are evaluated then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from decnet_ttp.matching.atoms import Atom, exact_text
+from decnet_ttp.matching.conditions import ConditionTree
+from decnet_ttp.matching.fields import MAX_HAYSTACK_CHARS, Reader, Scalar, payload_member, reader
+from decnet_ttp.matching.pattern_set import PatternSet
+from decnet_ttp.v1 import event_pb2, rule_pb2
+
+#: Longest text shown as the reason of a match, in characters.
+MAX_TOKEN_CHARS: Final = 256
+
+
+class Span(NamedTuple):
+    """Where an atom held.
+
+    Attributes:
+        field: The field.
+        start: First character, counted from 0.
+        end: Character after the last.
+        text: What stands there, cut at 256 characters.
+        label: What was asked for.
+    """
+
+    field: str
+    start: int
+    end: int
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """A rule that fired.
+
+    Attributes:
+        rule: The rule.
+        tree: Its condition.
+        hits: All atoms that held on the event (of any rule), with field and value.
+    """
+
+    rule: rule_pb2.Rule
+    tree: ConditionTree
+    hits: Mapping[Atom, tuple[str, Scalar]]
+
+    def spans(self) -> Iterator[Span]:
+        """Yield the reasons: each atom of the rule that held outside a negation."""
+        for atom in self.tree.positive:
+            hit = self.hits.get(atom)
+            if hit is not None:
+                yield span_of(atom, *hit)
+
+
+def span_of(atom: Atom, field: str, value: Scalar) -> Span:
+    """Return where an atom held in a value that it is known to hold on."""
+    text = value if isinstance(value, str) else str(exact_text(value) or str(value).lower())
+    if atom.expression is None:
+        return Span(field, 0, len(text), text[:MAX_TOKEN_CHARS], atom.label)
+    encoded = text[:MAX_HAYSTACK_CHARS].encode()
+    found = atom.regexp.search(encoded)
+    if found is None:
+        # Only a set and a single pattern that disagree lead here; the match itself stands.
+        return Span(field, 0, 0, "", atom.label)
+    first, last = found.span()
+    token = encoded[first : min(last, first + 4 * MAX_TOKEN_CHARS)].decode(errors="ignore")
+    start = len(encoded[:first].decode(errors="ignore"))
+    length = len(encoded[first:last].decode(errors="ignore"))
+    return Span(field, start, start + length, token[:MAX_TOKEN_CHARS], atom.label)
+
+
+class _FieldGroup:
+    """All atoms that read one field of one kind."""
+
+    __slots__ = ("exact", "exact_folded", "expressions", "field", "patterns", "predicates", "read")
+
+    def __init__(
+        self, kind: str, field: str, atoms: Sequence[Atom], previous: _FieldGroup | None
+    ) -> None:
+        self.field = field
+        self.read: Reader = reader(kind, field)
+        self.expressions: dict[str, list[Atom]] = {}
+        self.exact: dict[str, list[Atom]] = {}
+        self.exact_folded: dict[str, list[Atom]] = {}
+        self.predicates: list[tuple[Callable[[Scalar], bool], Atom]] = []
+        for atom in atoms:
+            if atom.expression is not None:
+                self.expressions.setdefault(atom.expression, []).append(atom)
+            elif atom.holds is not None:
+                self.predicates.append((atom.holds, atom))
+            else:
+                index = self.exact_folded if atom.key.ignore_case else self.exact
+                for value in atom.exact:
+                    index.setdefault(value, []).append(atom)
+        self.patterns: PatternSet | None = None
+        if self.expressions:
+            older = previous.patterns if previous is not None else None
+            self.patterns = PatternSet(list(self.expressions), older)
+
+    def collect(
+        self, payload: Any, event: event_pb2.Event, hits: dict[Atom, tuple[str, Scalar]]
+    ) -> None:
+        """Add the atoms that hold on this field of an event."""
+        for value in self.read(payload, event):
+            hit = (self.field, value)
+            if self.patterns is not None and isinstance(value, str):
+                expressions = self.expressions
+                for expression in self.patterns.match(value[:MAX_HAYSTACK_CHARS].encode()):
+                    for atom in expressions[expression]:
+                        hits.setdefault(atom, hit)
+            if self.exact or self.exact_folded:
+                self._collect_exact(value, hit, hits)
+            for holds, atom in self.predicates:
+                if holds(value):
+                    hits.setdefault(atom, hit)
+
+    def _collect_exact(
+        self, value: Scalar, hit: tuple[str, Scalar], hits: dict[Atom, tuple[str, Scalar]]
+    ) -> None:
+        text = exact_text(value)
+        if text is None:
+            return
+        for atom in self.exact.get(text, ()):
+            hits.setdefault(atom, hit)
+        if self.exact_folded:
+            for atom in self.exact_folded.get(text.casefold(), ()):
+                hits.setdefault(atom, hit)
+
+
+class KindEvaluator:
+    """All rules of one source kind; immutable.
+
+    Args:
+        kind: The source kind.
+        rules: Rules with their conditions, in the order in which matches are to come.
+        previous: An older evaluator of the kind, whose pattern sets are used again.
+    """
+
+    __slots__ = ("_always", "_groups", "_member", "_rules", "_touching")
+
+    def __init__(
+        self,
+        kind: str,
+        rules: Sequence[tuple[rule_pb2.Rule, ConditionTree]],
+        previous: KindEvaluator | None = None,
+    ) -> None:
+        self._member = payload_member(kind)
+        self._rules = tuple(rules)
+        self._always = frozenset(
+            number for number, (_, tree) in enumerate(rules) if tree.holds_on_nothing
+        )
+        touching: dict[Atom, list[int]] = {}
+        by_field: dict[str, dict[Atom, None]] = {}
+        for number, (_, tree) in enumerate(rules):
+            for atom in sorted(tree.atoms, key=lambda each: repr(each.key)):
+                touching.setdefault(atom, []).append(number)
+                for field in atom.key.fields:
+                    by_field.setdefault(field, {})[atom] = None
+        self._touching = touching
+        older = {} if previous is None else previous.groups
+        self._groups: tuple[_FieldGroup, ...] = tuple(
+            _FieldGroup(kind, field, list(atoms), older.get(field))
+            for field, atoms in by_field.items()
+        )
+
+    @property
+    def groups(self) -> dict[str, _FieldGroup]:
+        """What is evaluated per field."""
+        return {group.field: group for group in self._groups}
+
+    def evaluate(self, event: event_pb2.Event) -> list[Match]:
+        """Return the rules that fire, in order."""
+        payload = getattr(event, self._member)
+        hits: dict[Atom, tuple[str, Scalar]] = {}
+        for group in self._groups:
+            group.collect(payload, event, hits)
+        if not hits and not self._always:
+            return []
+        touching = self._touching
+        candidates = set(self._always)
+        for atom in hits:
+            candidates.update(touching[atom])
+        found = []
+        for number in sorted(candidates):
+            rule, tree = self._rules[number]
+            if tree.any_atom_suffices or tree.holds(hits):
+                found.append(Match(rule, tree, hits))
+        return found
