@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from decnet_ttp.core.errors import DeadlineExceededError, UnavailableError
 from decnet_ttp.runtime.config import Settings, SettingsError, load_settings
 
 T = TypeVar("T")
@@ -19,6 +20,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: Deadline of one reading call, in seconds.
 CALL_TIMEOUT_S = 30.0
+
+#: Most rows a service puts on one page.
+PAGE_ROWS = 1000
+
+# A service that restarts between two pages is waited for; one that never answered is not.
+_LATER_PAGE_ATTEMPTS_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,79 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 async def with_channel(
     connection: Connection, service: str, work: Callable[[Any], Awaitable[T]]
 ) -> T:
-    """Open a channel to a service, do the work with it, close it."""
+    """Open a channel to a service, do the work with it, close it.
+
+    Raises:
+        DecnetError: What a call answered; a service that is away is named with the cure.
+    """
     from decnet_ttp.runtime.clients import open_channel
 
-    async with open_channel(connection.target(service), connection.settings) as channel:
-        return await work(channel)
+    target = connection.target(service)
+    try:
+        async with open_channel(target, connection.settings) as channel:
+            return await work(channel)
+    except DeadlineExceededError as error:
+        raise DeadlineExceededError(
+            f"the {_spoken(service)} at {target} did not answer within {CALL_TIMEOUT_S:g} s; "
+            "see `decnet-ttp status` and its log",
+            target=target,
+        ) from error
+    except UnavailableError as error:
+        if "reason" in vars(error):
+            # The service itself said so and knows why.
+            raise
+        raise UnavailableError(
+            f"the {_spoken(service)} at {target} cannot be reached; start it with "
+            f"`decnet-ttp up`, or name another with DECNET_TTP_{service.upper()}",
+            target=target,
+        ) from error
+
+
+def _spoken(service: str) -> str:
+    return service.replace("_", "-")
+
+
+class Listing:
+    """The rows of a paged call, page after page.
+
+    Args:
+        method: Method of a stub whose request has page_size and page_token.
+        request: The request; its paging fields are set here.
+        field: Field of the response that holds the rows.
+        limit: Rows at most; 0: all.
+
+    Attributes:
+        truncated: Whether there were more rows than the limit; known at the end.
+    """
+
+    def __init__(self, method: Any, request: Any, field: str, *, limit: int = 0) -> None:
+        self._method = method
+        self._request = request
+        self._field = field
+        self._limit = limit
+        self.truncated = False
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """Yield the rows in the order of the service."""
+        from decnet_ttp.runtime.clients import call
+
+        left = self._limit
+        request = type(self._request)()
+        request.CopyFrom(self._request)
+        while True:
+            request.page_size = min(left, PAGE_ROWS) if self._limit else PAGE_ROWS
+            page: Any = await call(
+                self._method,
+                request,
+                timeout_s=CALL_TIMEOUT_S,
+                attempts_s=_LATER_PAGE_ATTEMPTS_S if request.page_token else 0.0,
+            )
+            for row in getattr(page, self._field):
+                yield row
+                left -= 1
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+            if self._limit and left <= 0:
+                self.truncated = True
+                return

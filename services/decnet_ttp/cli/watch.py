@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`decnet-ttp watch`: live, what is being tagged now."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import threading
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from decnet_ttp.cli.connection import Connection, connection_options, run
+from decnet_ttp.cli.output import (
+    Cell,
+    confidence_cell,
+    json_text,
+    moment_of,
+    print_line,
+)
+from decnet_ttp.core.errors import FailedPreconditionError, UnavailableError
+
+if TYPE_CHECKING:
+    from decnet_ttp.runtime.bus import Bus, Envelope
+    from decnet_ttp.runtime.config import Settings
+
+TAGGED_SUBJECT = "ttp.tagged"
+
+_CONNECT_S = 5.0
+# Names are a comfort: a catalogue that is not there by then is done without for the moment.
+_NAMES_WAIT_S = 1.0
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6})([smhd])", value.strip().lower())
+    if found is None:
+        raise click.BadParameter("a span of time looks like 30s, 10m, 2h or 1d")
+    return timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
+
+
+@click.command()
+@click.option(
+    "--since", callback=_since, metavar="SPAN", help="Begin with the last 30s, 10m, 2h or 1d."
+)
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@connection_options
+def watch(
+    connection: Connection, *, since: timedelta | None, count: int | None, as_json: bool
+) -> None:
+    """Show what is being tagged, one line per message that gave new tags, until Ctrl-C."""
+    settings = replace(connection.settings, nats_url=connection.nats_url)
+    names = None if as_json else _Names(settings)
+    try:
+        run(_follow(settings, names, since, count))
+    except KeyboardInterrupt:
+        # This is how a person ends it.
+        sys.exit(0)
+
+
+async def _follow(
+    settings: Settings, names: _Names | None, since: timedelta | None, count: int | None
+) -> None:
+    import nats.errors
+    from nats.js.errors import NotFoundError
+
+    from decnet_ttp.cli.tail import Tail
+    from decnet_ttp.runtime.bus import TTP_STREAM
+
+    place = urlsplit(settings.nats_url)
+    bus = await _connect(settings)
+    try:
+        tail = Tail(bus, stream=TTP_STREAM, subject=TAGGED_SUBJECT)
+        await tail.open(datetime.now(UTC) - since if since else None)
+        if names:
+            names.wait(_NAMES_WAIT_S)
+        start = f"the last {since}" if since else "now"
+        click.echo(f"watching {TAGGED_SUBJECT} from {start} on; Ctrl-C ends", err=True)
+        left = count
+        async with aclosing(aiter(tail)) as messages:
+            async for message in messages:
+                if not _print(message.data, message.metadata.timestamp, names):
+                    continue
+                if left is not None:
+                    left -= 1
+                    if not left:
+                        return
+    except NotFoundError as error:
+        raise FailedPreconditionError(
+            f"NATS at {place.hostname}:{place.port} has no stream {TTP_STREAM}; start the "
+            "services, which make it"
+        ) from error
+    except (nats.errors.Error, TimeoutError) as error:
+        raise UnavailableError(
+            f"NATS at {place.hostname}:{place.port} gives no messages ({type(error).__name__}); "
+            "see that it runs with JetStream"
+        ) from error
+    finally:
+        await bus.nc.close()
+
+
+async def _connect(settings: Settings) -> Bus:
+    import nats.errors
+
+    from decnet_ttp.runtime.bus import connect_bus
+
+    place = urlsplit(settings.nats_url)
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            return await connect_bus(settings, name="decnet-ttp watch")
+    except (TimeoutError, OSError, nats.errors.Error) as error:
+        raise UnavailableError(
+            f"NATS at {place.hostname}:{place.port} cannot be reached ({type(error).__name__}); "
+            "start it with `decnet-ttp up`, or name another with DECNET_TTP_NATS_URL"
+        ) from error
+
+
+def _print(data: bytes, stored: datetime, names: _Names | None) -> bool:
+    """Print one message; tells whether it was one."""
+    from decnet_ttp.runtime.bus import Envelope, EnvelopeError
+
+    try:
+        envelope = Envelope.decode(data, subject=TAGGED_SUBJECT)
+    except EnvelopeError as error:
+        click.echo(f"decnet-ttp: a message was passed over: {error}", err=True)
+        return False
+    if names is None:
+        body = {
+            "id": envelope.id,
+            "topic": envelope.topic,
+            "type": envelope.type,
+            "ts": envelope.ts,
+            "payload": envelope.payload,
+        }
+        sys.stdout.write(json_text(body) + "\n")
+        sys.stdout.flush()
+    else:
+        print_line(_cells(envelope, stored, names))
+    return True
+
+
+def _cells(envelope: Envelope, stored: datetime, names: _Names) -> list[str | Cell]:
+    payload = envelope.payload
+    confidence = payload.get("confidence_max")
+    techniques = _most_exact(
+        _texts(payload, "techniques_added"), _texts(payload, "sub_techniques_added")
+    )
+    return [
+        moment_of(envelope.ts or stored.timestamp()),
+        Cell(_text(payload, "attacker_ip") or _anchor(payload), "bold"),
+        _text(payload, "session_id") or "-",
+        Cell(", ".join(names.label(technique) for technique in techniques), "cyan"),
+        " ".join(_texts(payload, "rule_ids")) or "-",
+        confidence_cell(confidence) if isinstance(confidence, int | float) else "-",
+    ]
+
+
+def _anchor(payload: dict[str, Any]) -> str:
+    attacker, identity = _text(payload, "attacker_uuid"), _text(payload, "identity_uuid")
+    return attacker or (f"identity {identity}" if identity else "-")
+
+
+def _most_exact(techniques: list[str], sub_techniques: list[str]) -> list[str]:
+    """Name a technique by its sub-techniques where there are any."""
+    parents = {sub.partition(".")[0] for sub in sub_techniques}
+    return sorted({*sub_techniques, *(one for one in techniques if one not in parents)})
+
+
+def _text(payload: dict[str, Any], key: str) -> str:
+    value = payload.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _texts(payload: dict[str, Any], key: str) -> list[str]:
+    values = payload.get(key)
+    return [one for one in values if isinstance(one, str)] if isinstance(values, list) else []
+
+
+class _Names:
+    """Names of techniques, as soon as the catalogue is loaded; ids alone until then."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._catalogue: Any = None
+        # A bundle that must be compiled first takes seconds, which Ctrl-C must not wait for.
+        self._loading = threading.Thread(target=self._load, name="catalogue", daemon=True)
+        self._loading.start()
+
+    def _load(self) -> None:
+        from decnet_ttp.attack import AttackError, load_catalogue
+
+        try:
+            self._catalogue = load_catalogue(
+                bundle=self._settings.attack_bundle,
+                sha256=self._settings.attack_sha256,
+                cache_dir=self._settings.attack_cache_dir,
+            )
+        except AttackError as error:
+            click.echo(f"decnet-ttp: techniques are shown without names: {error}", err=True)
+
+    def wait(self, at_most_s: float) -> None:
+        """Wait for the catalogue, but not long."""
+        self._loading.join(at_most_s)
+
+    def label(self, technique: str) -> str:
+        """Return the id with its name, when that is known."""
+        name = self._catalogue.full_name(technique) if self._catalogue else None
+        return f"{technique} {name}" if name else technique
