@@ -9,10 +9,21 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pytest
 import pytest_asyncio
+
 from decnet_ttp.embedded.nats import NatsServer
 from decnet_ttp.embedded.postgres import PostgresServer
+
+# Fixed examples: what fails once fails again. Machines that run tests are slow at times.
+hypothesis.settings.register_profile(
+    "decnet",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("decnet")
 
 ROOT = Path(__file__).resolve().parent.parent
 

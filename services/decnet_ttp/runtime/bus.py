@@ -22,7 +22,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import BadRequestError, NotFoundError, ServerError
 
 from decnet_ttp.runtime.config import Settings, SettingsError
 
@@ -43,6 +43,10 @@ DUPLICATE_WINDOW_S = 120.0
 ENVELOPE_VERSION = 1
 
 _DAY_S = 86_400.0
+
+#: NATS reserves the bound of each stream and refuses one beyond its disk with this code.
+_INSUFFICIENT_STORAGE = 10047
+_SMALLEST_STREAM_BYTES = 16 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -187,35 +191,44 @@ async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) ->
 
 def stream_configs(settings: Settings) -> list[StreamConfig]:
     """Return the three streams."""
+    limits: dict[str, Any] = {
+        "retention": RetentionPolicy.LIMITS,
+        "storage": StorageType.FILE,
+        "duplicate_window": DUPLICATE_WINDOW_S,
+    }
+    age_s = settings.events_max_age_days * _DAY_S
+    size = settings.events_max_bytes
     return [
         StreamConfig(
             name=EVENTS_STREAM,
             subjects=list(EVENTS_SUBJECTS),
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            max_age=settings.events_max_age_days * _DAY_S,
-            max_bytes=settings.events_max_bytes,
+            max_age=age_s,
+            max_bytes=size,
             max_msg_size=MAX_PAYLOAD_BYTES,
-            duplicate_window=DUPLICATE_WINDOW_S,
+            **limits,
         ),
         StreamConfig(
-            name=TTP_STREAM,
-            subjects=list(TTP_SUBJECTS),
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            max_age=settings.events_max_age_days * _DAY_S,
-            max_bytes=settings.events_max_bytes,
-            duplicate_window=DUPLICATE_WINDOW_S,
+            name=TTP_STREAM, subjects=list(TTP_SUBJECTS), max_age=age_s, max_bytes=size, **limits
         ),
-        StreamConfig(
-            name=DLQ_STREAM,
-            subjects=list(DLQ_SUBJECTS),
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            max_bytes=settings.events_max_bytes,
-            duplicate_window=DUPLICATE_WINDOW_S,
-        ),
+        StreamConfig(name=DLQ_STREAM, subjects=list(DLQ_SUBJECTS), max_bytes=size, **limits),
     ]
+
+
+async def _add_stream(js: JetStreamContext, config: StreamConfig) -> None:
+    """Create a stream; a disk too small for its bound gets a smaller bound, down to 16 MiB."""
+    while True:
+        try:
+            await js.add_stream(config)
+        except ServerError as error:
+            size = config.max_bytes or 0
+            if error.err_code != _INSUFFICIENT_STORAGE or size < 2 * _SMALLEST_STREAM_BYTES:
+                raise
+            config = config.evolve(max_bytes=size // 2)
+        else:
+            _log.info(
+                "stream created", extra={"stream": config.name, "max_bytes": config.max_bytes}
+            )
+            return
 
 
 async def ensure_streams(js: JetStreamContext, settings: Settings | None = None) -> None:
@@ -230,7 +243,7 @@ async def ensure_streams(js: JetStreamContext, settings: Settings | None = None)
             await js.stream_info(name)
         except NotFoundError:
             try:
-                await js.add_stream(config)
+                await _add_stream(js, config)
             except BadRequestError:
                 # Another process made it in between; what it made is what counts.
                 await js.stream_info(name)

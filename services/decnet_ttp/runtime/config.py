@@ -135,10 +135,12 @@ class Settings:
         parse=_positive_int,
     )
     events_max_age_days: float = _setting(
-        "Days the input stream keeps its messages.", 30.0, parse=_positive_float
+        "Days the streams keep their messages.", 30.0, parse=_positive_float
     )
     events_max_bytes: int = _setting(
-        "Bytes the input stream keeps at most.", 32 * 1024**3, parse=_positive_int
+        "Bytes each stream keeps at most; less where the disk is smaller.",
+        8 * 1024**3,
+        parse=_positive_int,
     )
 
     log_level: str = _setting(

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The neighbours of ingest as tests drive them: real gRPC servers with answers set by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from decnet_ttp.core.addresses import attacker_uuid
+from decnet_ttp.core.errors import DecnetError, InvalidArgumentError
+from decnet_ttp.runtime.boundary import ErrorInterceptor
+from decnet_ttp.v1 import (
+    directory_service_pb2,
+    directory_service_pb2_grpc,
+    tag_store_service_pb2,
+    tag_store_service_pb2_grpc,
+    tagger_service_pb2,
+    tagger_service_pb2_grpc,
+)
+
+
+class Tagger(tagger_service_pb2_grpc.TaggerServiceServicer):
+    """Tags every command with its own text as rule id; fails as long as `error` is set."""
+
+    def __init__(self) -> None:
+        self.kinds = ["command"]
+        self.calls: list[int] = []
+        self.error: DecnetError | None = None
+        self.poison = ""
+        self.delay_s = 0.0
+
+    async def DescribeTagger(self, request: Any, context: Any) -> Any:
+        answer = tagger_service_pb2.DescribeTaggerResponse(attack_release="enterprise-v17")
+        answer.lifters.add(name="rule_engine", source_kinds=self.kinds)
+        return answer
+
+    async def TagEvents(self, request: Any, context: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        self.calls.append(sum(len(group.events) for group in request.groups))
+        await asyncio.sleep(self.delay_s)
+        answer = tagger_service_pb2.TagEventsResponse()
+        for group in request.groups:
+            out = answer.groups.add(origin_id=group.origin_id, anchor=group.anchor)
+            for event in group.events:
+                if self.poison and self.poison in event.command.command_text:
+                    raise ValueError("poison")
+                out.tags.add(
+                    source_kind=event.source_kind,
+                    source_id=event.source_id,
+                    rule_id="R0001",
+                    rule_version=1,
+                    tactic="TA0002",
+                    technique_id="T1059",
+                    confidence=0.9,
+                )
+        return answer
+
+
+class Store(
+    tag_store_service_pb2_grpc.TagStoreServiceServicer,
+    directory_service_pb2_grpc.DirectoryServiceServicer,
+):
+    """Keeps tags by source id and counts calls; fails as long as `error` is set."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+        self.announced: list[str] = []
+        self.inserts = 0
+        self.resolves: list[list[str]] = []
+        self.unknown: set[str] = set()
+        self.refused_origin = ""
+        self.error: DecnetError | None = None
+
+    async def InsertTags(self, request: Any, context: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        self.inserts += 1
+        if any(group.origin_id == self.refused_origin for group in request.groups):
+            raise InvalidArgumentError("cannot store that", field="groups")
+        new = known = 0
+        for group in request.groups:
+            fresh = [tag.source_id for tag in group.tags if tag.source_id not in self.tags]
+            new += len(fresh)
+            known += len(group.tags) - len(fresh)
+            for source_id in fresh:
+                self.tags[source_id] = group.anchor.attacker_uuid
+            if fresh:
+                self.announced.append(group.origin_id)
+        return tag_store_service_pb2.InsertTagsResponse(inserted_count=new, known_count=known)
+
+    async def ResolveAttackers(self, request: Any, context: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        self.resolves.append([sighting.ip for sighting in request.sightings])
+        answer = directory_service_pb2.ResolveAttackersResponse()
+        for sighting in request.sightings:
+            known = sighting.ip not in self.unknown
+            answer.attackers.add(
+                ip=sighting.ip, attacker_uuid=str(attacker_uuid(sighting.ip)) if known else ""
+            )
+        return answer
+
+
+@asynccontextmanager
+async def serving(path: Path, *servicers: object) -> AsyncIterator[str]:
+    """Serve the servicers on a Unix socket; yields its gRPC target."""
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()])
+    for servicer in servicers:
+        if isinstance(servicer, Tagger):
+            tagger_service_pb2_grpc.add_TaggerServiceServicer_to_server(servicer, server)
+        if isinstance(servicer, Store):
+            tag_store_service_pb2_grpc.add_TagStoreServiceServicer_to_server(servicer, server)
+            directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server(servicer, server)
+    target = f"unix:{path}"
+    server.add_insecure_port(target)
+    await server.start()
+    try:
+        yield target
+    finally:
+        await server.stop(0)
+
+
+async def until(condition: Any, within_s: float = 20.0) -> None:
+    """Wait for a condition; fails the test when it does not come true in time."""
+    async with asyncio.timeout(within_s):
+        while not (await condition() if asyncio.iscoroutinefunction(condition) else condition()):
+            await asyncio.sleep(0.02)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Every message ends stored and acknowledged, delivered again, or as a dead letter."""
+
+from __future__ import annotations
+
+from decnet_ttp.core.errors import UnavailableError
+from decnet_ttp.ingest import dead_letters
+from decnet_ttp.runtime.bus import DLQ_STREAM, EVENTS_STREAM
+from ingest.backends import until
+from ingest.rig import SUBJECT, Rig
+
+
+async def dead_letters_of(rig: Rig) -> list[tuple[str, bytes]]:
+    """Return reason and bytes of every dead letter."""
+    info = await rig.bus.js.stream_info(DLQ_STREAM)
+    letters = []
+    for sequence in range(1, info.state.messages + 1):
+        message = await rig.bus.js.get_msg(DLQ_STREAM, sequence)
+        assert message.headers is not None
+        letters.append((message.headers[dead_letters.REASON], message.data or b""))
+    return letters
+
+
+async def test_sessions_are_stored_and_acknowledged_in_few_calls(rig: Rig) -> None:
+    for number in range(300):
+        await rig.publish(f"s{number}", "id", "uname -a", ip=f"198.51.100.{number % 7}")
+    async with rig.consumer() as consumer:
+        await until(rig.settled)
+    assert len(rig.store.tags) == 600
+    assert sorted(rig.store.announced) == sorted(f"s{number}" for number in range(300))
+    assert consumer.counters.handled == 300
+    # One pull of 300 messages is one call a stage; a straggler may make a second batch.
+    assert rig.store.inserts <= 3
+    assert sum(rig.tagger.calls) == 600
+    assert {ip for call in rig.store.resolves for ip in call} == {
+        f"198.51.100.{number}" for number in range(7)
+    }
+
+
+async def test_message_that_trickles_in_is_tagged_at_once(rig: Rig) -> None:
+    async with rig.consumer():
+        for number in range(5):
+            await rig.publish(f"s{number}", "id")
+            await until(lambda number=number: f"s{number}#cmd0" in rig.store.tags, within_s=1.0)
+
+
+async def test_stop_finishes_what_is_held(rig: Rig) -> None:
+    async with rig.consumer() as consumer:
+        for number in range(50):
+            await rig.publish(f"s{number}", "id")
+        await until(lambda: consumer.counters.handled > 0)
+    info = await rig.bus.js.consumer_info(EVENTS_STREAM, "test")
+    assert info.num_ack_pending == 0
+    assert len(rig.store.tags) == consumer.counters.handled
+
+
+async def test_undecodable_and_anchorless_messages_become_dead_letters(rig: Rig) -> None:
+    await rig.bus.js.publish(SUBJECT, b"{half")
+    await rig.bus.js.publish(
+        SUBJECT, b'{"v":1,"id":"x","type":"t","payload":{"attacker_ip":"Unknown"}}'
+    )
+    await rig.publish("good", "id")
+    async with rig.consumer() as consumer:
+        await until(rig.settled)
+        assert consumer.counters.dead_letters == 2
+    assert list(rig.store.tags) == ["good#cmd0"]
+    reasons = dict(await dead_letters_of(rig))
+    assert reasons["UNDECODABLE"] == b"{half"
+    assert b"Unknown" in reasons["NO_ANCHOR"]
+
+
+async def test_refused_message_is_found_among_its_batch(rig: Rig) -> None:
+    """The store refuses as long as the poisoned session is part of a request."""
+    rig.store.refused_origin = "s13"
+    for number in range(40):
+        await rig.publish(f"s{number}", "id")
+    async with rig.consumer():
+        await until(rig.settled)
+    assert len(rig.store.tags) == 39
+    ((reason, content),) = await dead_letters_of(rig)
+    assert reason == "REFUSED"
+    assert b'"s13"' in content
+
+
+async def test_message_that_breaks_a_tagger_every_time_is_given_up(rig: Rig) -> None:
+    rig.tagger.poison = "crash"
+    await rig.publish("bad", "crash")
+    await rig.publish("good", "id")
+    async with rig.consumer():
+        await until(rig.settled)
+    assert list(rig.store.tags) == ["good#cmd0"]
+    assert [reason for reason, _ in await dead_letters_of(rig)] == ["RETRIES_USED_UP"]
+
+
+async def test_store_that_is_away_delays_and_loses_nothing(rig: Rig) -> None:
+    rig.store.error = UnavailableError("away")
+    async with rig.consumer() as consumer:
+        for number in range(20):
+            await rig.publish(f"s{number}", "id")
+        await until(lambda: consumer.counters.redelivered >= 20)
+        rig.store.error = None
+        await until(rig.settled)
+        assert consumer.counters.dead_letters == 0
+    assert len(rig.store.tags) == 20
+
+
+async def test_tagger_that_is_away_delays_its_messages_only_until_it_returns(rig: Rig) -> None:
+    async with rig.consumer() as consumer:
+        rig.tagger.error = UnavailableError("no rules yet")
+        await rig.publish("s1", "id")
+        await until(lambda: consumer.counters.redelivered >= 1)
+        assert rig.store.tags == {}
+        rig.tagger.error = None
+        await until(rig.settled)
+    assert list(rig.store.tags) == ["s1#cmd0"]
+
+
+async def test_replay_adds_and_announces_nothing(rig: Rig) -> None:
+    async with rig.consumer() as consumer:
+        await rig.publish("s1", "id")
+        await until(lambda: consumer.counters.handled == 1)
+        envelope = b'{"v":1,"id":"s1","type":"session.ended","payload":{"session_id":"s1",'
+        envelope += b'"attacker_ip":"198.51.100.1","commands":["id"]}}'
+        await rig.bus.js.publish(SUBJECT, envelope)
+        await until(lambda: consumer.counters.handled == 2)
+        assert (consumer.counters.inserted, consumer.counters.known) == (1, 1)
+    assert rig.store.announced == ["s1"]
+
+
+async def test_two_replicas_share_the_work_without_doubling_it(rig: Rig) -> None:
+    async with rig.consumer() as first, rig.consumer() as second:
+        for number in range(400):
+            await rig.publish(f"s{number}", "id")
+        await until(rig.settled)
+        assert first.counters.handled + second.counters.handled == 400
+        assert first.counters.known + second.counters.known == 0
+    assert len(rig.store.tags) == 400
+
+
+async def test_slow_stage_keeps_its_messages_alive(rig: Rig) -> None:
+    """Work that takes longer than the acknowledgement deadline is not delivered twice."""
+    rig.tagger.delay_s = 2.5
+    async with rig.consumer(ack_wait_s=1.0) as consumer:
+        await rig.publish("s1", "id")
+        await until(rig.settled)
+        assert consumer.counters.handled == 1
+    assert len(rig.tagger.calls) == 1
