@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> None:
             absolute path and its arguments, in this order.
 
     Raises:
-        OSError: The credentials cannot change or the program cannot be executed.
+        OSError: The credentials cannot change, or the kernel has no death signal.
+        SystemExit: The parent is gone, or the program cannot be executed.
     """
     parent, death_signal, uid, gid, *command = arguments
     if uid != _KEEP:
@@ -43,7 +44,10 @@ def main(arguments: list[str]) -> None:
     # Python ignores these two, and what is ignored stays so across exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    os.execv(command[0], command)  # noqa: S606 - becoming the given program is the purpose
+    try:
+        os.execv(command[0], command)  # noqa: S606 - becoming the given program is the purpose
+    except OSError as error:
+        sys.exit(f"cannot run {command[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":
