@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from decnet_ttp.matching import RulePack
 from decnet_ttp.rule_store.convert import ExampleFault, example_event
 from decnet_ttp.rule_store.document import LifterMatch, MatchExample, RuleDocument
 from decnet_ttp.v1 import event_pb2, rule_pb2
@@ -47,6 +48,9 @@ def run_examples(
         rule: The rule as written.
         message: The same as it travels.
         only_form: Whether to leave it at the form of the events for every rule.
+
+    Raises:
+        RuleInvalidError: The matcher refuses the rule.
     """
     unrun = only_form or isinstance(rule.match, LifterMatch)
     evaluate = None if unrun else _matcher(message)
@@ -85,4 +89,13 @@ def _difference(expected: frozenset[str], emitted: frozenset[str]) -> str:
 
 
 def _matcher(message: rule_pb2.Rule) -> Evaluate:
-    raise NotImplementedError(message.rule_id)
+    pack = RulePack.compile([message])
+
+    def evaluate(event: event_pb2.Event) -> frozenset[str]:
+        return frozenset(
+            emission.sub_technique_id or emission.technique_id
+            for match in pack.evaluate(event)
+            for emission in match.rule.emissions
+        )
+
+    return evaluate

@@ -20,8 +20,8 @@ from decnet_ttp.rule_store.payload_fields import (
     DEFAULT_FIELD,
     EXTRA_PREFIX,
     FieldType,
+    field_names,
     find_field,
-    payload_fields,
 )
 
 Path = tuple[str | int, ...]
@@ -135,7 +135,7 @@ def _check_name(
         return
     found = [field for kind in rule.applies_to if (field := find_field(kind, name)) is not None]
     if not found:
-        known = [field for kind in rule.applies_to for field in payload_fields(kind)]
+        known = [field for kind in rule.applies_to for field in field_names(kind)]
         close = get_close_matches(name, known, n=1)
         meant = f"did you mean `{close[0]}`? " if close else ""
         kinds = ", ".join(rule.applies_to)

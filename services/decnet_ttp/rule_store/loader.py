@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from decnet_ttp.core.errors import FailedPreconditionError
+from decnet_ttp.matching import RuleInvalidError
 from decnet_ttp.rule_store import field_checks, messages
 from decnet_ttp.rule_store.convert import rule_message
 from decnet_ttp.rule_store.document import RuleDocument
@@ -213,11 +214,15 @@ def load_rule(
     rule = None
     if document is not None and not problems:
         wire = rule_message(document, content_sha256=digest, source=str(path))
-        results = run_examples(document, wire, only_form=not with_examples)
-        rule = LoadedRule(document, wire, results)
-        for result in results:
-            if result.fault is not None:
-                add(tree.place(result.path), result.fault)
+        try:
+            results = run_examples(document, wire, only_form=not with_examples)
+        except RuleInvalidError as error:
+            add(tree.place(("match",)), error.message)
+        else:
+            rule = LoadedRule(document, wire, results)
+            for result in results:
+                if result.fault is not None:
+                    add(tree.place(result.path), result.fault)
     return FileOutcome(
         str(path),
         digest,

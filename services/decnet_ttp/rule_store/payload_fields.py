@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The fields that rules may read, by source kind; taken from the protos, so that both agree."""
+"""The fields that rules may read, by source kind: those of event.proto, and derived ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from google.protobuf.descriptor import FieldDescriptor
 
 from decnet_ttp.core.source_kinds import PAYLOAD_FIELD, SourceKind
+from decnet_ttp.matching.derived import DERIVED_FIELDS
 from decnet_ttp.v1 import event_pb2
 
 FieldType = Literal["text", "number", "boolean", "list of text", "list of numbers", "map of text"]
@@ -68,11 +69,18 @@ def payload_fields(kind: str) -> Mapping[str, PayloadField]:
     return MappingProxyType({f.name: PayloadField(f.name, _field_type(f)) for f in payload.fields})
 
 
+def field_names(kind: str) -> tuple[str, ...]:
+    """Return the names that a rule may use for one source kind, derived fields last."""
+    return (*payload_fields(kind), *DERIVED_FIELDS.get(kind, ()))
+
+
 def find_field(kind: str, name: str) -> PayloadField | None:
-    """Return the typed field that a name in a rule means; None when the kind has none such.
+    """Return the field that a name in a rule means; None when the kind has none such.
 
     ``headers.user-agent`` means one key of the map ``headers``.
     """
+    if name in DERIVED_FIELDS.get(kind, ()):
+        return PayloadField(name, "text")
     fields = payload_fields(kind)
     if name in fields:
         return fields[name]

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Where the states of rules outlive the process, with the history of who set them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from decnet_ttp.core.errors import UnavailableError
+from decnet_ttp.v1 import rule_pb2
+
+
+class StateStoreAwayError(UnavailableError):
+    """The database that holds the states does not answer."""
+
+    reason = "RULE_STATE_STORE_AWAY"
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One entry of the history.
+
+    Attributes:
+        number: Its place in the history; later ones are larger.
+        rule_id: The rule.
+        state: The state it got; the default one after a clearing or an expiry.
+        time: When it happened.
+        expired: Whether the state before reverted by itself.
+    """
+
+    number: int
+    rule_id: str
+    state: rule_pb2.RuleState
+    time: datetime
+    expired: bool
+
+
+class StateStore(Protocol):
+    """Keeps one state a rule, and every change ever made.
+
+    Every method raises StateStoreAwayError when the store cannot be reached; nothing has
+    changed then, or the change is found when states are loaded again.
+    """
+
+    async def load(self) -> Mapping[str, rule_pb2.RuleState]:
+        """Return all states that are not the default one."""
+        ...
+
+    async def put(self, rule_id: str, state: rule_pb2.RuleState) -> None:
+        """Store a state and note the change; `set_time` says when it was made."""
+        ...
+
+    async def clear(self, rule_id: str, *, set_by: str, reason: str, now: datetime) -> None:
+        """Return a rule to the default state and note the change, also when it had none."""
+        ...
+
+    async def expire(self, now: datetime) -> Sequence[str]:
+        """Revert every state whose time is over; return the ids of its rules."""
+        ...
+
+    async def next_expiry(self) -> datetime | None:
+        """Return when the next state reverts; None when none does."""
+        ...
+
+    async def list_changes(
+        self, rule_id: str, *, before: int | None, limit: int
+    ) -> Sequence[StateChange]:
+        """Return changes, newest first.
+
+        Args:
+            rule_id: Only this rule's; empty for all.
+            before: Only those with a smaller number.
+            limit: Rows at most.
+        """
+        ...
