@@ -16,12 +16,14 @@ def canonical_ip(text: str) -> str | None:
     interface of the sensor and not the attacker.
     """
     try:
-        address = ip_address(text.strip().partition("%")[0])
+        address = ip_address(text.strip())
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return str(address)
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Address(int(address)) if address.scope_id else address)
 
 
 def attacker_uuid(ip: str) -> UUID:

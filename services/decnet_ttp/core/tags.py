@@ -12,6 +12,7 @@ TAG_NAMESPACE = uuid5(NAMESPACE_URL, "decnet:ttp_tag:v1")
 #: Tags below this confidence are not stored.
 CONFIDENCE_FLOOR = 0.3
 
+_SEPARATORS = 5
 _NAMESPACE_BYTES = TAG_NAMESPACE.bytes
 _VERSION_CLEAR = ~(0xF000 << 64)
 _VERSION_5 = 5 << 76
@@ -20,8 +21,7 @@ _VARIANT_RFC = 0x8000 << 48
 
 
 def _escape(field: str) -> str:
-    """Keep the separator out of a field; fields without it stay as DECNET wrote them."""
-    return field.replace("\\", "\\\\").replace("|", "\\|") if "|" in field else field
+    return field.replace("\\", "\\\\").replace("|", "\\|")
 
 
 def tag_uuid(
@@ -34,13 +34,16 @@ def tag_uuid(
 ) -> UUID:
     """Return the deterministic id of a tag: RFC 9562 version 5 over six fields joined by `|`.
 
+    A name without `|` in a field is the one DECNET wrote. A field with `|` makes every field of its
+    name escaped, which no other name can equal: it has more than five separators.
+
     Equal to ``uuid.uuid5(TAG_NAMESPACE, name)``, without its detour over text and bytes, since
     one is made for every tag that is written.
     """
-    name = (
-        f"{_escape(source_kind)}|{_escape(source_id)}|{_escape(rule_id)}|{rule_version}"
-        f"|{_escape(technique_id)}|{_escape(sub_technique_id or '')}"
-    )
+    texts = (source_kind, source_id, rule_id, str(rule_version), technique_id)
+    name = "|".join((*texts, sub_technique_id or ""))
+    if name.count("|") != _SEPARATORS:
+        name = "|".join(map(_escape, (*texts, sub_technique_id or "")))
     digest = sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).digest()
     number = int.from_bytes(digest[:16])
     return UUID(
