@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`./dev bench [NAME…]`: run benchmarks, all or by name."""
+
+from __future__ import annotations
+
+import pkgutil
+import runpy
+import sys
+from pathlib import Path
+
+#: Modules that others import.
+_PARTS = {"__main__", "cowrie_logs", "installation"}
+
+
+def main() -> int:
+    """Run the benchmarks that were named, or all."""
+    known = sorted(
+        item.name
+        for item in pkgutil.iter_modules([str(Path(__file__).parent)])
+        if item.name not in _PARTS
+    )
+    named = sys.argv[1:] or known
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        print(f"bench: no {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    for name in named:
+        print(f"== {name}", flush=True)
+        sys.argv = [name]
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

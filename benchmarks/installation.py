@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""An embedded installation as a user starts it, for benchmarks and system tests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from decnet_ttp.embedded.layout import load_instance
+from decnet_ttp.runtime.bus import EVENTS_STREAM, TTP_STREAM, Bus, connect_bus
+from decnet_ttp.runtime.config import Settings
+
+DURABLE = "decnet-ttp-ingest"
+
+
+class Installation:
+    """Drives one data directory through the command line.
+
+    Args:
+        data_dir: The data directory.
+        environ: Settings beyond the defaults.
+    """
+
+    def __init__(self, data_dir: Path, environ: Mapping[str, str] | None = None) -> None:
+        self.data_dir = data_dir
+        self._environ = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("DECNET_")},
+            "DECNET_TTP_DATA_DIR": str(data_dir),
+            **(environ or {}),
+        }
+
+    def run(self, *arguments: str | Path, check: bool = True) -> str:
+        """Run a command; returns what it printed.
+
+        Raises:
+            RuntimeError: It failed, with what it said.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "decnet_ttp.cli.main", *map(str, arguments)],
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.stderr.strip()}")
+        return done.stdout
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        """Start a command in the background."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "decnet_ttp.cli.main", *map(str, arguments)],
+            env=self._environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def json(self, *arguments: str | Path) -> Any:
+        """Run a reading command; returns its answer."""
+        return json.loads(self.run(*arguments, "--json", check=arguments[0] != "status"))
+
+    def up(self) -> float:
+        """Start everything; returns how long it took until ready, in seconds."""
+        began = time.monotonic()
+        self.run("up", "--detach")
+        return time.monotonic() - began
+
+    def down(self) -> None:
+        """Stop everything."""
+        self.run("down")
+
+    async def bus(self) -> Bus:
+        """Connect to the installation's bus."""
+        url = load_instance(self.data_dir).nats_url
+        return await connect_bus(Settings(nats_url=url), name="observer")
+
+    async def settle(self, within_s: float = 120.0) -> None:
+        """Wait until all that was published is tagged, stored and announced.
+
+        The announcements are complete when the output stream has not grown over a while after the
+        last acknowledgement; the relay is woken by the insert, so a short while is enough.
+
+        Raises:
+            TimeoutError: It did not come to rest in time.
+        """
+        bus = await self.bus()
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    info = await bus.js.consumer_info(EVENTS_STREAM, DURABLE)
+                    if info.num_pending == 0 and info.num_ack_pending == 0:
+                        break
+                    await asyncio.sleep(0.05)
+                before = -1
+                while (now := (await bus.js.stream_info(TTP_STREAM)).state.messages) != before:
+                    before = now
+                    await asyncio.sleep(0.5)
+        finally:
+            await bus.close()
+
+    async def announcements(self, subject: str = "ttp.tagged") -> dict[str, int]:
+        """Return how often each upstream message was announced, by its origin id."""
+        bus = await self.bus()
+        counts: dict[str, int] = {}
+        try:
+            info = await bus.js.stream_info(TTP_STREAM, subjects_filter=subject)
+            expected = (info.state.subjects or {}).get(subject, 0)
+            feed = await bus.js.subscribe(subject, stream=TTP_STREAM, ordered_consumer=True)
+            for _ in range(expected):
+                message = await feed.next_msg(timeout=10)
+                origin = json.loads(message.data)["payload"]["origin_id"]
+                counts[origin] = counts.get(origin, 0) + 1
+        finally:
+            await bus.close()
+        return counts
