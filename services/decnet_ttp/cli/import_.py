@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from decnet_ttp.cli.connection import Connection, connection_options
+from decnet_ttp.cli.connection import Connection, connection_options, run
 from decnet_ttp.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
@@ -68,6 +68,13 @@ def import_group() -> None:
     metavar="SECONDS",
     help="How long to wait for a bus that is away before giving up.",
 )
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Afterwards wait until ingest has tagged all that is on the bus, at most so long.",
+)
 @json_option
 @connection_options
 def cowrie(
@@ -77,6 +84,7 @@ def cowrie(
     nats_url: str | None,
     dry_run: bool,
     deadline_s: float,
+    wait_s: float | None,
     as_json: bool,
 ) -> None:
     """Import Cowrie's JSON logs.
@@ -89,7 +97,12 @@ def cowrie(
     if not dry_run:
         settings = replace(settings, nats_url=nats_url or connection.nats_url)
     options = _Options(settings=settings, dry_run=dry_run, as_json=as_json, deadline_s=deadline_s)
-    sys.exit(_import("cowrie", paths, options))
+    code = _import("cowrie", paths, options)
+    if wait_s and not dry_run and not code:
+        from decnet_ttp.cli.settle import wait_until_tagged
+
+        run(wait_until_tagged(connection, wait_s))
+    sys.exit(code)
 
 
 def _import(adapter: str, paths: tuple[str, ...], options: _Options) -> int:
