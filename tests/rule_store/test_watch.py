@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Edits of real files, by every way in which editors save, until they reach a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from decnet_ttp.rule_store.vocabulary import Vocabulary
+from rule_store.serving import Store, until, watching
+from rule_store.serving import serving as serve
+
+
+@pytest.fixture
+async def store(sound_rules: Path, vocabulary: Vocabulary, tmp_path: Path) -> AsyncIterator[Store]:
+    folder = tmp_path / "ttp"
+    shutil.copytree(sound_rules / "ttp", folder)
+    async with serve(folder, vocabulary) as running:
+        yield running
+
+
+def _raised(path: Path) -> str:
+    """The rule's text with the next version."""
+    text = path.read_text(encoding="utf-8")
+    old = next(line for line in text.splitlines() if line.startswith("rule_version:"))
+    return text.replace(old, f"rule_version: {int(old.split()[1]) + 1}")
+
+
+def _in_place(path: Path) -> None:
+    text = _raised(path)
+    with path.open("w", encoding="utf-8") as file:
+        for line in text.splitlines(keepends=True):
+            file.write(line)
+            file.flush()
+
+
+def _atomic_rename(path: Path) -> None:
+    scratch = path.with_name("R0001.yaml.tmp")
+    scratch.write_text(_raised(path), encoding="utf-8")
+    scratch.rename(path)
+
+
+def _vim(path: Path) -> None:
+    """Vim with backupcopy=no: probe with 4913, move away, write anew, drop the backup."""
+    text = _raised(path)
+    (path.parent / ".R0001.yaml.swp").write_bytes(b"swap")
+    (path.parent / "4913").touch()
+    (path.parent / "4913").unlink()
+    backup = path.with_name("R0001.yaml~")
+    path.rename(backup)
+    time.sleep(0.03)
+    path.write_text(text, encoding="utf-8")
+    backup.unlink()
+    (path.parent / ".R0001.yaml.swp").unlink()
+
+
+def _emacs(path: Path) -> None:
+    text = _raised(path)
+    lock = path.with_name(".#R0001.yaml")
+    lock.symlink_to("user@host.1")
+    shutil.copy2(path, path.with_name("R0001.yaml~"))
+    path.write_text(text, encoding="utf-8")
+    lock.unlink()
+
+
+STYLES = [_in_place, _atomic_rename, _vim, _emacs]
+
+
+async def _settle(store: Store) -> None:
+    """Wait until a later edit of another rule has arrived, so that nothing is still under way."""
+    (store.folder / "R0002.yml").write_text(_raised(store.folder / "R0002.yml"), encoding="utf-8")
+    version = store.book.rule("R0002").rule_version
+    await until(lambda: store.book.rule("R0002").rule_version > version)
+
+
+@pytest.mark.parametrize("save", STYLES, ids=lambda style: style.__name__.strip("_"))
+async def test_a_save_of_any_style_is_one_change(
+    store: Store, save: Callable[[Path], None]
+) -> None:
+    async with watching(store) as watch:
+        await asyncio.to_thread(save, store.folder / "R0001.yaml")
+        await until(lambda: bool(watch.changes))
+        await _settle(store)
+        await until(lambda: watch.changes[-1].rule_id == "R0002")
+        first = [change for change in watch.changes if change.rule_id == "R0001"]
+        assert [change.upserted.rule_version for change in first] == [4]
+        assert [change.upserted.load_error for change in first] == [""]
+
+
+async def test_sed_in_place_is_one_change(store: Store) -> None:
+    async with watching(store) as watch:
+        path = store.folder / "R0001.yaml"
+        done = await asyncio.create_subprocess_exec(
+            "sed", "-i", "s/rule_version: 3/rule_version: 9/", str(path)
+        )
+        assert await done.wait() == 0
+        await until(lambda: bool(watch.changes))
+        assert watch.changes[0].upserted.rule_version == 9
+        await _settle(store)
+        await until(lambda: watch.changes[-1].rule_id == "R0002")
+        assert [c.rule_id for c in watch.changes] == ["R0001", "R0002"]
+
+
+async def test_a_new_rule_arrives_and_a_deleted_one_goes(store: Store) -> None:
+    text = (store.folder / "R0001.yaml").read_text(encoding="utf-8")
+    async with watching(store) as watch:
+        (store.folder / "R0009.yaml").write_text(
+            text.replace("rule_id: R0001", "rule_id: R0009"), encoding="utf-8"
+        )
+        await until(lambda: len(watch.changes) == 1)
+        assert watch.changes[0].upserted.rule_id == "R0009"
+        (store.folder / "R0009.yaml").unlink()
+        await until(lambda: len(watch.changes) == 2)
+        assert watch.changes[1].rule_id == "R0009"
+        assert watch.changes[1].HasField("deleted")
+        assert store.book.rule_ids == ["R0001", "R0002", "R0003"]
+
+
+async def test_a_rule_that_is_renamed_away_is_gone(store: Store) -> None:
+    async with watching(store) as watch:
+        (store.folder / "R0001.yaml").rename(store.folder / "R0001.yaml.off")
+        await until(lambda: len(watch.changes) == 1)
+        assert watch.changes[0].HasField("deleted")
+
+
+async def test_scratch_files_and_unchanged_saves_are_no_change(store: Store) -> None:
+    async with watching(store) as watch:
+        for name in (".R0001.yaml.swp", "R0001.yaml~", "R0001.yaml.bak", "4913", "notes.txt"):
+            (store.folder / name).write_text("rule_id: [", encoding="utf-8")
+        path = store.folder / "R0001.yaml"
+        path.write_bytes(path.read_bytes())
+        os.utime(path)
+        await _settle(store)
+        await until(lambda: bool(watch.changes))
+        assert [change.rule_id for change in watch.changes] == ["R0002"]
+        assert store.book.problems == ()
+
+
+async def test_a_broken_edit_keeps_the_last_good_version_live(store: Store) -> None:
+    path = store.folder / "R0001.yaml"
+    good = path.read_text(encoding="utf-8")
+    async with watching(store) as watch:
+        path.write_text(good.replace("T1105", "T9999"), encoding="utf-8")
+        await until(lambda: len(watch.changes) == 1)
+        rule = watch.changes[0].upserted
+        assert rule.rule_version == 3
+        assert rule.emissions[0].technique_id == "T1105"
+        assert rule.load_error.startswith(f"{path}:14:22: ATT&CK ")
+        path.write_text(good, encoding="utf-8")
+        await until(lambda: len(watch.changes) == 2)
+        assert watch.changes[1].upserted.load_error == ""
+
+
+async def test_a_broken_new_file_is_reported_and_costs_only_itself(store: Store) -> None:
+    path = store.folder / "R0009.yaml"
+    path.write_text("rule_id: R0009\nrule_version: one\n", encoding="utf-8")
+    await until(lambda: bool(store.book.problems))
+    assert store.book.problems[-1].location == f"{path}:2:15"
+    assert store.book.rule_ids == ["R0001", "R0002", "R0003"]
+    path.unlink()
+    await until(lambda: not store.book.problems)
+
+
+async def test_an_emptied_file_keeps_its_rule_live_and_says_so(store: Store) -> None:
+    (store.folder / "R0001.yaml").write_bytes(b"")
+    await until(lambda: "the file is empty" in store.book.rule("R0001").load_error)
+    assert store.book.rule("R0001").rule_version == 3
+
+
+async def test_two_files_of_one_rule_leave_the_first_live_until_it_goes(store: Store) -> None:
+    text = (store.folder / "R0001.yaml").read_text(encoding="utf-8")
+    second = store.folder / "R0001.yml"
+    second.write_text(text.replace("rule_version: 3", "rule_version: 8"), encoding="utf-8")
+    await until(lambda: bool(store.book.problems))
+    assert "rule_id R0001 is taken by R0001.yaml" in store.book.problems[0].message
+    assert store.book.rule("R0001").rule_version == 3
+    (store.folder / "R0001.yaml").unlink()
+    await until(lambda: store.book.rule("R0001").rule_version == 8)
+    assert store.book.problems == ()
+
+
+async def test_a_storm_of_two_hundred_files_ends_in_the_right_state(store: Store) -> None:
+    text = (store.folder / "R0001.yaml").read_text(encoding="utf-8")
+    ids = [f"R{number}" for number in range(1000, 1200)]
+    async with watching(store) as watch:
+
+        def storm() -> None:
+            for version in (1, 2):
+                for rule_id in ids:
+                    own = text.replace("rule_id: R0001", f"rule_id: {rule_id}")
+                    path = store.folder / f"{rule_id}.yaml"
+                    path.write_text(
+                        own.replace("rule_version: 3", f"rule_version: {version}"),
+                        encoding="utf-8",
+                    )
+            for rule_id in ids[:50]:
+                (store.folder / f"{rule_id}.yaml").unlink()
+
+        await asyncio.to_thread(storm)
+        await until(lambda: len(store.book.rule_ids) == 153 and not store.book.problems)
+        await until(lambda: all(store.book.rule(i).rule_version == 2 for i in ids[50:]))
+        await until(lambda: watch.messages[-1].revision == store.log.revision)
+        latest = {change.rule_id: change for change in watch.changes}
+        present = {i for i in ids if i in latest and not latest[i].HasField("deleted")}
+        assert present == set(ids[50:])
+        assert {latest[i].upserted.rule_version for i in present} == {2}
+
+
+async def test_a_folder_that_is_replaced_is_followed_on(store: Store, sound_rules: Path) -> None:
+    """A checkout that removes and recreates the folder neither drops rules nor ends the watch."""
+    fresh = store.folder.with_name("fresh")
+    shutil.copytree(sound_rules / "ttp", fresh)
+    store.folder.rename(store.folder.with_name("old"))
+    fresh.rename(store.folder)
+    path = store.folder / "R0001.yaml"
+    path.write_text(_raised(path), encoding="utf-8")
+    await until(lambda: store.book.rule("R0001").rule_version == 4)
+    _atomic_rename(path)
+    await until(lambda: store.book.rule("R0001").rule_version == 5)
+
+
+async def test_an_edit_reaches_the_stream_in_200_ms(store: Store) -> None:
+    """The median of ten saves; the machine may be busy for a single one."""
+    path = store.folder / "R0001.yaml"
+    took = []
+    async with watching(store) as watch:
+        for count in range(1, 11):
+            begun = time.perf_counter()
+            _atomic_rename(path)
+            await until(lambda n=count: len(watch.changes) == n)  # type: ignore[misc] # bound now
+            took.append(time.perf_counter() - begun)
+    assert sorted(took)[len(took) // 2] <= 0.2
+
+
+async def test_the_stream_ends_with_unavailable_when_the_store_stops(store: Store) -> None:
+    async with watching(store) as watch:
+        store.log.close()
+        await until(lambda: watch.error is not None)
+        assert watch.error is not None
+        assert watch.error.code() is grpc.StatusCode.UNAVAILABLE
