@@ -15,7 +15,9 @@ EXACT_TIME: Final = 27  # len("2017-02-11T10:50:44.693595Z")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 MAX_PORT: Final = 65_535
-_YEARS: Final = range(1990, 2200)
+# Far from the limits of dates, so that reckoning with them cannot overflow.
+_FIRST_YEAR: Final = "1990"
+_LAST_YEAR: Final = "2199"
 
 
 def parse_time(value: object) -> str | None:
@@ -27,7 +29,7 @@ def parse_time(value: object) -> str | None:
         if isinstance(value, str):
             if len(value) == EXACT_TIME and value[26] == "Z" and value[10] == "T":
                 datetime.fromisoformat(value)
-                if value[19] == "." and value[4] == "-":
+                if value[19] == "." and value[4] == "-" and _FIRST_YEAR <= value[:4] <= _LAST_YEAR:
                     return value
             moment = datetime.fromisoformat(value.strip())
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
@@ -38,9 +40,8 @@ def parse_time(value: object) -> str | None:
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    if moment.year not in _YEARS:
-        return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return text if _FIRST_YEAR <= text[:4] <= _LAST_YEAR else None
 
 
 def raw_time(event: Event) -> object:

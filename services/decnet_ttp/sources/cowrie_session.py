@@ -74,6 +74,7 @@ class Session:
         "disordered",
         "dst_port",
         "duration",
+        "ended",
         "file",
         "first",
         "hassh",
@@ -101,6 +102,7 @@ class Session:
         self.last = ts
         self.connected = ""
         self.closed = ""
+        self.ended = False
         self.disordered = False
         self.address: str | None = None
         self.protocol: str | None = None
@@ -204,7 +206,7 @@ class Session:
 
     def upstream(self, address: str, *, final: bool) -> Upstream:
         """Writes what was collected since the last part; `final` unless another part follows."""
-        closed = final and bool(self.closed)
+        closed = final and self.ended
         protocol = self.protocol or "ssh"
         started = self.connected or self.first
         ended = (self.closed if closed else "") or self.last

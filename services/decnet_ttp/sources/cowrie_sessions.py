@@ -59,7 +59,7 @@ class OpenSessions:
                 session.line = line
                 if connect:
                     session.connected = ts
-                    self.close(key, session, session.closed)
+                    self._settle(key, session)
                 return session
             self._write(key, session)
         session = Session(key[0], key[1], ts, file, line)
@@ -71,10 +71,15 @@ class OpenSessions:
         return session
 
     def close(self, key: Key, session: Session, ts: str) -> None:
-        """Takes the end of a session into account; "" changes nothing."""
+        """Takes the end of a session into account; "" is a close at an unknown time."""
+        session.ended = True
         session.closed = ts
-        if ts and session.connected:
-            until = datetime.fromisoformat(ts) + LINGER
+        self._settle(key, session)
+
+    def _settle(self, key: Key, session: Session) -> None:
+        """Has a session written soon once both its ends are known."""
+        if session.closed and session.connected:
+            until = datetime.fromisoformat(session.closed) + LINGER
             self._closing[key] = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             if self._deadline is _NEVER:
                 self._deadline = self._closing[key]
@@ -117,7 +122,7 @@ class OpenSessions:
 
     def _evict(self, key: Key) -> None:
         session = self._open[key]
-        if not session.closed:
+        if not session.ended:
             self._note(
                 "evicted", session, "too much was open at once; written as far as it was read"
             )

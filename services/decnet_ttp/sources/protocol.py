@@ -10,19 +10,21 @@ from typing import Final, Protocol, Self
 
 import orjson
 
+from decnet_ttp.core.errors import NotFoundError
+
 ENTRY_POINT_GROUP: Final = "decnet_ttp.sources"
 LISTED_PER_REASON: Final = 5
 
 
-class SourceUnknownError(Exception):
+class SourceUnknownError(NotFoundError):
     """No adapter of that name is installed."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(
             f"no input adapter is called {name!r}: it is not among the installed entry points; "
-            f"use one of {', '.join(known) or '(none is installed)'}"
+            f"use one of {', '.join(known) or '(none is installed)'}",
+            name=name,
         )
-        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
