@@ -3,12 +3,13 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from embedded_installation import SUPERVISE, Installation, processes_of
+from embedded_installation import SUPERVISE, Installation, processes_of, until
 
 from decnet_ttp.cli.embedded import down, status, up
 from decnet_ttp.embedded import daemon
@@ -45,6 +46,7 @@ def test_a_daemon_is_ready_on_return_and_owns_no_terminal(installation: Installa
             "postgres": 0,
             "ingest": 0,
         }
+        assert all(child["answers"] for child in shown["children"])
         assert all(child["resident_bytes"] > 1_000_000 for child in shown["children"])
         assert instance.nats_url.split("@")[0] not in answer.stdout
     finally:
@@ -73,6 +75,34 @@ def test_a_daemon_that_dies_without_a_word_is_noticed(installation: Installation
     with pytest.raises(daemon.DaemonFailedError, match="ended before it was ready") as failure:
         daemon.start(argv, installation.data_dir, on_change=lambda _: None, timeout_s=30)
     assert failure.value.log_tail == ("out of order",)
+
+
+def test_a_slow_start_is_not_called_a_failure(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the waiting is over the supervisor goes on, and the message says how to look."""
+    monkeypatch.setenv("FAKE_DELAY_S", "60")
+    argv = (sys.executable, str(SUPERVISE), str(installation.data_dir), "ingest")
+    with pytest.raises(daemon.DaemonFailedError, match="still starting: look with"):
+        daemon.start(argv, installation.data_dir, on_change=lambda _: None, timeout_s=0.5)
+    until(lambda: installation.report() is not None, "the supervisor has begun")
+    answer = CliRunner().invoke(status, ["--data-dir", str(installation.data_dir), "--json"])
+    assert (answer.exit_code, json.loads(answer.stdout)["ready"]) == (1, False)
+    CliRunner().invoke(down, ["--data-dir", str(installation.data_dir)])
+    assert processes_of(installation.data_dir) == []
+
+
+@pytest.mark.faults
+def test_status_notices_a_child_that_does_not_answer(installation: Installation) -> None:
+    """A frozen service is alive and was ready, but `status` says the truth."""
+    installation.up()
+    pid = installation.pid("ingest")
+    os.kill(pid, signal.SIGSTOP)
+    answer = CliRunner().invoke(status, ["--data-dir", str(installation.data_dir)])
+    os.kill(pid, signal.SIGCONT)
+    assert answer.exit_code == 1
+    states = [line.split("\t")[:2] for line in answer.stdout.splitlines()[1:]]
+    assert states == [["nats", "ready"], ["postgres", "ready"], ["ingest", "does not answer"]]
 
 
 def test_up_refuses_a_directory_that_is_taken(installation: Installation) -> None:

@@ -71,6 +71,19 @@ def test_nothing_running_names_the_cure(tmp_path: Path) -> None:
         load_instance(tmp_path)
 
 
+def test_anothers_installation_is_named_as_such(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state file that may not be read is no traceback."""
+
+    def refuse(_path: Path) -> bytes:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(NotRunning, match="belongs to another user"):
+        load_instance(instance.data_dir)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 99}', b'{"version": 1}'])
 def test_a_spoilt_state_file_means_not_running(tmp_path: Path, content: bytes) -> None:
     """What cannot be read is no running instance, and no traceback."""

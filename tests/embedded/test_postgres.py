@@ -59,7 +59,11 @@ async def test_another_user_is_refused(server: PostgresServer) -> None:
     url = f"postgresql:///decnet_ttp?host={server.socket_dir}&user=decnet_ttp"
     psql_as_nobody = await asyncio.create_subprocess_exec(
         *(psql, url, "-c", "SELECT 1"),
-        user="nobody", group="nogroup", extra_groups=[], env={}, cwd="/",
+        user="nobody",
+        group="nogroup",
+        extra_groups=[],
+        env={},
+        cwd="/",
         stderr=subprocess.PIPE,
     )
     _, told = await psql_as_nobody.communicate()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from decnet_ttp.embedded import supervisor as module
 from decnet_ttp.embedded.child import Backoff, Child
 from decnet_ttp.embedded.errors import NotReady, StartFailedError
 from decnet_ttp.embedded.layout import ChildReport, ChildState
@@ -121,17 +120,3 @@ async def test_stop_does_not_wait_for_a_pause(tmp_path: Path) -> None:
     await supervisor.stop()
     assert time.monotonic() - began < 5
     assert supervisor.reports[0].state is ChildState.STOPPED
-
-
-def test_large_logs_are_moved_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start keeps three old logs and drops the oldest."""
-    monkeypatch.setattr(module, "_MAX_LOG_BYTES", 4)
-    log = tmp_path / "c.log"
-    for text in ("log 1", "log 2", "log 3", "log 4", "log 5"):
-        log.write_text(text)
-        module._rotate(log)
-    kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert kept == {"c.log.1": "log 5", "c.log.2": "log 4", "c.log.3": "log 3"}
-    log.write_text("log")
-    module._rotate(log)
-    assert log.read_text() == "log"

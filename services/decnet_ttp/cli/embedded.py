@@ -17,7 +17,7 @@ import click
 
 from decnet_ttp.cli.output import json_option, print_json, print_table
 from decnet_ttp.embedded.errors import EmbeddedError, NotRunning
-from decnet_ttp.embedded.layout import ChildState, Instance, default_data_dir
+from decnet_ttp.embedded.layout import ChildReport, ChildState, Instance, default_data_dir
 
 if TYPE_CHECKING:
     from decnet_ttp.embedded.system import Choices
@@ -78,8 +78,10 @@ def down(data_dir: Path | None) -> None:
 def status(data_dir: Path | None, *, as_json: bool) -> None:
     """Show what runs, since when, and how often it died.
 
-    Exit code 0 when everything is ready, else 1.
+    Every part is asked, too: exit code 0 when all are ready and answer, else 1.
     """
+    from decnet_ttp.embedded import answers
+
     _, directory = _where(data_dir)
     with _one_line_errors():
         try:
@@ -90,11 +92,13 @@ def status(data_dir: Path | None, *, as_json: bool) -> None:
                 print_json({**stopped, "children": []})
                 sys.exit(1)
             raise
+    answering = asyncio.run(answers.answering(instance))
+    ready = instance.ready and all(child.name in answering for child in instance.children)
     if as_json:
-        print_json(_as_json(instance))
+        print_json(_as_json(instance, answering, ready=ready))
     else:
-        _print_status(instance)
-    if not _all_ready(instance):
+        _print_status(instance, answering)
+    if not ready:
         sys.exit(1)
 
 
@@ -192,15 +196,11 @@ def _fail(error: EmbeddedError | OSError) -> NoReturn:
     sys.exit(1)
 
 
-def _all_ready(instance: Instance) -> bool:
-    return instance.ready and all(child.state is ChildState.READY for child in instance.children)
-
-
-def _as_json(instance: Instance) -> dict[str, Any]:
+def _as_json(instance: Instance, answering: frozenset[str], *, ready: bool) -> dict[str, Any]:
     return {
         "data_dir": str(instance.data_dir),
         "running": True,
-        "ready": _all_ready(instance),
+        "ready": ready,
         "pid": instance.pid,
         "started": _iso(instance.started),
         "run_dir": str(instance.run_dir),
@@ -209,13 +209,14 @@ def _as_json(instance: Instance) -> dict[str, Any]:
                 **asdict(child),
                 "since": _iso(child.since),
                 "resident_bytes": child.resident_bytes(),
+                "answers": child.name in answering,
             }
             for child in instance.children
         ],
     }
 
 
-def _print_status(instance: Instance) -> None:
+def _print_status(instance: Instance, answering: frozenset[str]) -> None:
     columns = [
         ("name", "left"),
         ("state", "left"),
@@ -228,7 +229,7 @@ def _print_status(instance: Instance) -> None:
     rows = [
         (
             child.name,
-            child.state.value,
+            _state(child, answering),
             str(child.pid or "-"),
             _ago(child.since),
             _mib(child.resident_bytes()),
@@ -242,6 +243,11 @@ def _print_status(instance: Instance) -> None:
         f"supervisor {instance.pid}, up for {_ago(instance.started)}; data in {instance.data_dir}",
         err=True,
     )
+
+
+def _state(child: ChildReport, answering: frozenset[str]) -> str:
+    silent = child.state is ChildState.READY and child.name not in answering
+    return "does not answer" if silent else child.state.value
 
 
 def _iso(stamp: float) -> str:

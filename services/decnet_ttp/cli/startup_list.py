@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
@@ -46,14 +47,20 @@ class StartupList:
 
     def finish(self) -> None:
         """Leave the list standing; later changes are plain lines."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        live, self._live = self._live, None
+        if live is not None:
+            with suppress(OSError):
+                live.stop()
 
     def changed(self, report: ChildReport) -> None:
         """Show the new state of a child."""
         known = self._reports.get(report.name)
         self._reports[report.name] = report
+        # A terminal that went away must not keep the supervisor from stopping in good order.
+        with suppress(OSError):
+            self._show(report, known)
+
+    def _show(self, report: ChildReport, known: ChildReport | None) -> None:
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
         elif known is None or known.state is not report.state:

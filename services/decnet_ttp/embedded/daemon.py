@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
+from decnet_ttp.embedded import log_files
 from decnet_ttp.embedded.errors import EmbeddedError, StartFailedError
-from decnet_ttp.embedded.launch import log_tail
 from decnet_ttp.embedded.layout import ChildReport, ChildState, Layout
 
 # Settings that hold paths; the daemon works elsewhere, so they must not stay relative.
@@ -110,8 +110,8 @@ def start(
     layout = Layout.of(data_dir)
     layout.create()
     log_path = layout.log("supervisor")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    log = os.open(log_path, flags, 0o600)
+    log_files.rotate(log_path)
+    log = log_files.open_append(log_path)
     reader, writer = os.pipe()
     try:
         process = subprocess.Popen(  # noqa: S603 - our own program
@@ -138,17 +138,25 @@ def start(
                 raise DaemonFailedError(message["error"], tuple(message["tail"]))
             else:
                 return process.pid
+    except TimeoutError:
+        raise DaemonFailedError(
+            f"not ready within {timeout_s:g} s, and still starting: look with `decnet-ttp status "
+            f"--data-dir {data_dir}`, stop it with `decnet-ttp down --data-dir {data_dir}`",
+            log_files.tail(log_path),
+        ) from None
     finally:
         os.close(reader)
     raise DaemonFailedError(
-        f"the supervisor ended before it was ready, or was not ready within {timeout_s:g} s: "
-        f"see {log_path}, and clear up with `decnet-ttp down --data-dir {data_dir}`",
-        log_tail(log_path),
+        f"the supervisor ended before it was ready: see {log_path}", log_files.tail(log_path)
     )
 
 
 def _messages(reader: int, timeout_s: float) -> Iterator[dict[str, Any]]:
-    """Read messages until the other end hangs up or the time is over."""
+    """Read messages until the other end hangs up.
+
+    Raises:
+        TimeoutError: The time is over.
+    """
     deadline = time.monotonic() + timeout_s
     pending = b""
     while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -157,6 +165,7 @@ def _messages(reader: int, timeout_s: float) -> Iterator[dict[str, Any]]:
             return
         *lines, pending = (pending + received).split(b"\n")
         yield from map(orjson.loads, lines)
+    raise TimeoutError
 
 
 def _environment() -> dict[str, str]:

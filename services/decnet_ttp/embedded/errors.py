@@ -15,9 +15,10 @@ class NotRunning(EmbeddedError):  # noqa: N818 - a state people ask about, not a
         data_dir: The data directory that was looked at.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, text: str = "") -> None:
         super().__init__(
-            f"nothing runs over {data_dir}: start it with `decnet-ttp up --data-dir {data_dir}`, "
+            text
+            or f"nothing runs over {data_dir}: start it with `decnet-ttp up --data-dir {data_dir}` "
             "or name another directory with --data-dir"
         )
         self.data_dir = data_dir

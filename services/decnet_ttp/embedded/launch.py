@@ -4,13 +4,12 @@
 import asyncio
 from pathlib import Path
 
+from decnet_ttp.embedded import log_files
 from decnet_ttp.embedded.child import Child
 from decnet_ttp.embedded.errors import NotReady, StartFailedError
 from decnet_ttp.embedded.process import Process, describe_exit
 
 _PROBE_PAUSE_S = 0.02
-_TAIL_BYTES = 8192
-_TAIL_LINES = 15
 
 
 async def until_ready(child: Child, process: Process) -> bool:
@@ -48,20 +47,4 @@ async def start(child: Child, log_path: Path) -> Process:
         await process.stop(child.stop_signal, child.grace_s)
         raise
     await process.stop(child.stop_signal, child.grace_s)
-    raise StartFailedError(child.name, reason, log_path, log_tail(log_path))
-
-
-def log_tail(log_path: Path) -> tuple[str, ...]:
-    """Return the last lines of a log, oldest first, without control characters."""
-    try:
-        with log_path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL_BYTES))
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ()
-    lines = (
-        "".join(letter for letter in line if letter.isprintable() or letter == "\t")
-        for line in text.splitlines()
-    )
-    return tuple(line for line in lines if line.strip())[-_TAIL_LINES:]
+    raise StartFailedError(child.name, reason, log_path, log_files.tail(log_path))

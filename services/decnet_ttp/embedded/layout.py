@@ -228,16 +228,27 @@ class Instance:
         """Read how to reach the instance that runs over a data directory.
 
         Raises:
-            NotRunning: None does.
+            NotRunning: None does, or none that this user may use.
         """
-        instance = cls.load_last(data_dir)
+        try:
+            instance = cls.load_last(data_dir)
+        except PermissionError:
+            raise NotRunning(
+                data_dir,
+                f"the installation in {data_dir} belongs to another user: become that user, or "
+                "name another directory with --data-dir",
+            ) from None
         if instance is None or not instance.alive:
             raise NotRunning(data_dir)
         return instance
 
     @classmethod
     def load_last(cls, data_dir: Path) -> Self | None:
-        """Read what the last supervisor wrote, dead or alive; None when nothing usable is there."""
+        """Read what the last supervisor wrote, dead or alive; None when nothing usable is there.
+
+        Raises:
+            PermissionError: The directory belongs to another user.
+        """
         try:
             content = orjson.loads(Layout.of(data_dir).state_file.read_bytes())
             return cls._from_json(content)

@@ -10,10 +10,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-import nats
-import nats.errors
-
-from decnet_ttp.embedded import launch, private_file, remains
+from decnet_ttp.embedded import answers, launch, private_file, remains
 from decnet_ttp.embedded.child import Child
 from decnet_ttp.embedded.errors import EmbeddedError, NotReady
 from decnet_ttp.embedded.process import Command, Process
@@ -22,7 +19,6 @@ _USER = "decnet_ttp"
 _HOST = "127.0.0.1"
 _ANY_PORT = -1
 _CONFIGURATION = "server.conf"
-_PROBE_TIMEOUT_S = 2
 # A session with all it carries is one message, and NATS stops at 1 MB by default.
 _MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 _MAX_MEMORY_BYTES = 64 * 1024 * 1024
@@ -102,6 +98,8 @@ class NatsServer:
             before_start=self._before_start,
             stop_stage=8,
             grace_s=10.0,
+            # A large store takes its time to be read again after a crash.
+            ready_timeout_s=300.0,
         )
 
     async def _before_start(self) -> None:
@@ -128,21 +126,7 @@ class NatsServer:
     async def _probe(self, pid: int) -> None:
         if self._port == _ANY_PORT:
             self._port = self._read_port(pid)
-        try:
-            client = await nats.connect(
-                self.url,
-                allow_reconnect=False,
-                connect_timeout=_PROBE_TIMEOUT_S,
-                error_cb=_ignore,
-            )
-        except (OSError, TimeoutError, nats.errors.Error) as error:
-            raise NotReady from error
-        try:
-            await client.jetstream(timeout=_PROBE_TIMEOUT_S).account_info()
-        except (OSError, TimeoutError, nats.errors.Error) as error:
-            raise NotReady from error
-        finally:
-            await client.close()
+        await answers.nats_server(self.url)(pid)
 
     def _read_port(self, pid: int) -> int:
         path = self._data_dir / f"nats-server_{pid}.ports"
@@ -151,10 +135,6 @@ class NatsServer:
         except (FileNotFoundError, json.JSONDecodeError) as error:
             raise NotReady from error
         return int(addresses[0].rpartition(":")[2])
-
-
-async def _ignore(_error: Exception) -> None:
-    """Drop what the client reports besides raising it: a server that starts is no fault."""
 
 
 def _find_binary() -> Path:

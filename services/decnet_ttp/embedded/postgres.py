@@ -26,6 +26,8 @@ SOCKET_NAME = ".s.PGSQL.5432"
 _UNPRIVILEGED = "nobody"
 _PRIVATE = 0o700
 _PROBE_TIMEOUT_S = 2.0
+# The last checkpoint writes everything that is not on disk yet.
+_GRACE_S = 60.0
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -126,7 +128,7 @@ class PostgresServer:
     async def stop(self) -> None:
         """Stop the server at once but in good order, and forget its socket directory."""
         if self._process is not None:
-            await self._process.stop(signal.SIGINT, 20.0)
+            await self._process.stop(signal.SIGINT, _GRACE_S)
             self._process = None
         self.close()
 
@@ -189,6 +191,9 @@ class PostgresServer:
             before_start=self._end_remains,
             stop_signal=signal.SIGINT,
             stop_stage=9,
+            grace_s=_GRACE_S,
+            # Killed in the middle of a long recovery it would begin all over.
+            ready_timeout_s=600.0,
         )
 
     async def _end_remains(self) -> None:
@@ -292,14 +297,14 @@ class PostgresServer:
             connection = await asyncpg.connect(
                 self.url_of("postgres"), timeout=_PROBE_TIMEOUT_S, ssl=False
             )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NotReady from error
         try:
             exists = "SELECT 1 FROM pg_database WHERE datname = $1"
             if await connection.fetchval(exists, DATABASE) is None:
                 with suppress(asyncpg.DuplicateDatabaseError):
                     await connection.execute(f"CREATE DATABASE {DATABASE}")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NotReady from error
         finally:
             await connection.close(timeout=_PROBE_TIMEOUT_S)

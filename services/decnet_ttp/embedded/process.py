@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from decnet_ttp.embedded import log_files
+
 _SHIM = Path(__file__).with_name("shim.py")
-_LOG_MODE = 0o600
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,7 @@ class Process:
         account = command.account
         credentials = (str(account.uid), str(account.gid)) if account else ("-", "-")
         shim = (sys.executable, "-I", "-S", str(_SHIM), str(os.getpid()))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        output = (
-            os.open(log_path, flags, _LOG_MODE) if log_path else os.open(os.devnull, os.O_WRONLY)
-        )
+        output = log_files.open_append(log_path) if log_path else os.open(os.devnull, os.O_WRONLY)
         try:
             popen = subprocess.Popen(  # noqa: S603 - the argv is built by the supervisor alone
                 (*shim, str(command.death_signal.value), *credentials, *command.argv),

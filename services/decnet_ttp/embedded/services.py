@@ -75,4 +75,6 @@ def child(
         before_start=before_start,
         stop_stage=stop_stage,
         grace_s=_GRACE_S,
+        # Migrations over a large database are not to be cut off.
+        ready_timeout_s=600.0,
     )

@@ -6,12 +6,11 @@ import itertools
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from decnet_ttp.embedded import launch
+from decnet_ttp.embedded import launch, log_files
 from decnet_ttp.embedded.child import Backoff, Child
 from decnet_ttp.embedded.errors import EmbeddedError, StartFailedError
 from decnet_ttp.embedded.layout import ChildReport, ChildState
@@ -23,8 +22,6 @@ OnChange = Callable[[ChildReport], None]
 # and somebody waits for `up`.
 _FIRST_STARTS = 5
 _UNREADY_GRACE_S = 5.0
-_MAX_LOG_BYTES = 8 * 1024 * 1024
-_KEPT_LOGS = 3
 
 
 class Supervisor:
@@ -111,7 +108,7 @@ class _Life:
                 healthy, ended = False, str(error)
             failures = 1 if healthy else failures + 1
             if failures >= _FIRST_STARTS and not self.first_ready.is_set():
-                tail = launch.log_tail(self._log_path)
+                tail = log_files.tail(self._log_path)
                 raise StartFailedError(self.child.name, ended, self._log_path, tail)
             self._become(ChildState.WAITING, None, last_exit=ended)
             await asyncio.sleep(self._backoff.pause_s(failures))
@@ -120,7 +117,7 @@ class _Life:
     async def _live_once(self) -> tuple[bool, str]:
         """One start to its end: whether it had run well for a while, and how it ended."""
         await self.child.before_start()
-        _rotate(self._log_path)
+        log_files.rotate(self._log_path)
         process = self._process = Process.spawn(self.child.command, self._log_path)
         self._become(ChildState.STARTING, process.pid)
         try:
@@ -169,14 +166,3 @@ class _Life:
 async def _all_ready(lives: Sequence[_Life]) -> None:
     for life in lives:
         await life.first_ready.wait()
-
-
-def _rotate(log_path: Path) -> None:
-    """Move a log aside that has grown large; the oldest is dropped."""
-    with suppress(FileNotFoundError):
-        if log_path.stat().st_size < _MAX_LOG_BYTES:
-            return
-        names = [log_path, *(log_path.with_suffix(f".log.{n}") for n in range(1, _KEPT_LOGS + 1))]
-        for newer, older in reversed(list(itertools.pairwise(names))):
-            with suppress(FileNotFoundError):
-                newer.replace(older)

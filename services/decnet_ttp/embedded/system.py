@@ -68,7 +68,7 @@ async def run(data_dir: Path, choices: Choices) -> None:
         await _Running(layout, choices).run()
 
 
-async def down(data_dir: Path, *, timeout_s: float = 120.0) -> bool:
+async def down(data_dir: Path, *, timeout_s: float = 240.0) -> bool:
     """Stop the instance over a data directory and wait until none of its processes is left.
 
     Args:
@@ -208,7 +208,9 @@ class _Running:
 
     def _now(self, instance: Instance) -> None:
         self._instance = instance
-        instance.save()
+        # On a full disk the state goes stale; the children matter more.
+        with suppress(OSError):
+            instance.save()
 
 
 @contextmanager

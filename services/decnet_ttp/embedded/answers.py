@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Asking the parts of a running instance whether they answer, for `status`."""
+
+import asyncio
+
+import asyncpg
+import nats
+import nats.errors
+
+from decnet_ttp.embedded import health
+from decnet_ttp.embedded.child import Probe
+from decnet_ttp.embedded.errors import NotReady
+from decnet_ttp.embedded.layout import ChildState, Instance
+
+_TIMEOUT_S = 2.0
+
+
+async def answering(instance: Instance) -> frozenset[str]:
+    """Names of the children that say they are ready and also answer when asked now."""
+    probes: dict[str, Probe] = {
+        "postgres": postgres(instance.database_url),
+        "nats": nats_server(instance.nats_url),
+    }
+    names = [child.name for child in instance.children if child.state is ChildState.READY]
+    asked = (_answers(probes.get(name) or health.serving(instance.target(name))) for name in names)
+    answers = await asyncio.gather(*asked)
+    return frozenset(name for name, answered in zip(names, answers, strict=True) if answered)
+
+
+def postgres(url: str) -> Probe:
+    """Make a probe that passes when PostgreSQL runs a statement."""
+
+    async def probe(_pid: int) -> None:
+        try:
+            connection = await asyncpg.connect(url, timeout=_TIMEOUT_S, ssl=False)
+            await connection.execute("SELECT 1", timeout=_TIMEOUT_S)
+            await connection.close(timeout=_TIMEOUT_S)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise NotReady from error
+
+    return probe
+
+
+def nats_server(url: str) -> Probe:
+    """Make a probe that passes when NATS takes a client and JetStream answers it."""
+
+    async def probe(_pid: int) -> None:
+        try:
+            client = await nats.connect(
+                url, allow_reconnect=False, connect_timeout=int(_TIMEOUT_S), error_cb=_ignore
+            )
+        except (OSError, TimeoutError, nats.errors.Error) as error:
+            raise NotReady from error
+        try:
+            await client.jetstream(timeout=_TIMEOUT_S).account_info()
+        except (OSError, TimeoutError, nats.errors.Error) as error:
+            raise NotReady from error
+        finally:
+            await client.close()
+
+    return probe
+
+
+async def _answers(probe: Probe) -> bool:
+    try:
+        await probe(0)
+    except NotReady:
+        return False
+    return True
+
+
+async def _ignore(_error: Exception) -> None:
+    """Drop what the client reports besides raising it: a server that starts is no fault."""
