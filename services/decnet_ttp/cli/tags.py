@@ -3,21 +3,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from decnet_ttp.cli.connection import (
-    CALL_TIMEOUT_S,
-    Connection,
-    Listing,
-    connection_options,
-    run,
-    with_channel,
-)
+from decnet_ttp.cli.addresses import AttackerAddresses
+from decnet_ttp.cli.connection import Connection, Listing, connection_options, run, with_channel
 from decnet_ttp.cli.evidence import evidence_cell
 from decnet_ttp.cli.output import (
     Cell,
@@ -32,7 +25,6 @@ from decnet_ttp.cli.output import (
     terminal_width,
 )
 from decnet_ttp.cli.scopes import limit_option, say_truncated, scope_options
-from decnet_ttp.core.errors import NotFoundError, UnimplementedError
 
 if TYPE_CHECKING:
     from grpc.aio import Channel
@@ -57,7 +49,6 @@ _PLAIN_COLUMNS = (
 )
 # A terminal shows this much of a session's id; --json and a pipe show all of it.
 _SESSION_WIDTH = 16
-_NAMES_AT_ONCE = 32
 
 
 def _techniques(
@@ -218,7 +209,8 @@ async def _print_plain(found: _Tags) -> None:
 async def _print_records(channel: Channel, found: Sequence[Tag]) -> None:
     if not found:
         return
-    addresses = await _addresses(channel, {tag.anchor.attacker_uuid for tag in found})
+    addresses = AttackerAddresses(channel)
+    await addresses.look_up(tag.anchor.attacker_uuid for tag in found)
     width = terminal_width() - 4
     records: list[tuple[list[str | Cell], Cell]] = []
     for tag in found:
@@ -232,7 +224,7 @@ async def _print_records(channel: Channel, found: Sequence[Tag]) -> None:
                     Cell(tag.sub_technique_id or tag.technique_id, "bold"),
                     f"{tag.rule_id} v{tag.rule_version}",
                     confidence_cell(tag.confidence),
-                    addresses.get(attacker) or attacker or f"identity {tag.anchor.identity_uuid}",
+                    addresses.get(attacker) or f"identity {tag.anchor.identity_uuid}",
                     printable(tag.session_id or "-", _SESSION_WIDTH),
                 ],
                 Cell(
@@ -244,27 +236,3 @@ async def _print_records(channel: Channel, found: Sequence[Tag]) -> None:
             )
         )
     print_records(_COLUMNS, records)
-
-
-async def _addresses(channel: Channel, attackers: Iterable[str]) -> dict[str, str]:
-    """Return the address of each attacker that the directory knows."""
-    from decnet_ttp.runtime.clients import call
-    from decnet_ttp.v1.directory_service_pb2 import GetAttackerRequest, GetAttackerResponse
-    from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
-
-    stub = DirectoryServiceStub(channel)
-    free = asyncio.Semaphore(_NAMES_AT_ONCE)
-
-    async def address(uuid: str) -> tuple[str, str]:
-        async with free:
-            try:
-                answer: GetAttackerResponse = await call(
-                    stub.GetAttacker,
-                    GetAttackerRequest(attacker_uuid=uuid),
-                    timeout_s=CALL_TIMEOUT_S,
-                )
-            except (NotFoundError, UnimplementedError):
-                return uuid, ""
-            return uuid, answer.attacker.ip
-
-    return dict(await asyncio.gather(*(address(uuid) for uuid in attackers if uuid)))

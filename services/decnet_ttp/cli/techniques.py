@@ -93,8 +93,11 @@ async def _fetch(
 
 
 def _print(rows: list[TechniqueRow], *, by_tactic: bool, campaign: bool) -> None:
+    wide = not on_terminal() or terminal_width() >= _ROOM_FOR_TIMES
+    # Where room is short, a tactic is a line above its techniques.
+    lines = by_tactic and not wide
     columns = [
-        ("tactic", "left"),
+        *([] if lines else [("tactic", "left")]),
         ("technique", "fixed"),
         ("name", "left"),
         ("count", "number"),
@@ -104,19 +107,21 @@ def _print(rows: list[TechniqueRow], *, by_tactic: bool, campaign: bool) -> None
         ("confidence", "number"),
         ("", "bar"),
     ]
-    wide = not on_terminal() or terminal_width() >= _ROOM_FOR_TIMES
     if not wide:
         columns = [(_NARROW_HEADING.get(heading, heading), align) for heading, align in columns]
     top = max((row.count for row in rows), default=0)
     table: list[list[str | Cell]] = []
     before = ""
     for row in rows:
+        tactic = Cell(row.tactic_name or row.tactic, "bold")
         # A person reads a tactic once; a program needs it in every line.
         repeated = by_tactic and on_terminal() and row.tactic == before
         before = row.tactic
+        if lines and not repeated:
+            table.append(["", tactic, *[""] * (len(columns) - 2)])
         table.append(
             [
-                "" if repeated else Cell(row.tactic_name or row.tactic, "bold"),
+                *([] if lines else ["" if repeated else tactic]),
                 row.sub_technique_id or row.technique_id,
                 technique_name(row),
                 str(row.count),

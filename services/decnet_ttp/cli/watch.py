@@ -7,7 +7,8 @@ import asyncio
 import re
 import sys
 import threading
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,15 @@ from decnet_ttp.cli.output import (
     confidence_cell,
     json_text,
     moment_of,
+    on_terminal,
     print_line,
 )
 from decnet_ttp.core.errors import FailedPreconditionError, UnavailableError
+from decnet_ttp.runtime.config import SettingsError
 
 if TYPE_CHECKING:
+    from decnet_ttp.cli.addresses import AttackerAddresses
+    from decnet_ttp.cli.tail import Tail
     from decnet_ttp.runtime.bus import Bus, Envelope
     from decnet_ttp.runtime.config import Settings
 
@@ -59,16 +64,20 @@ def watch(
 ) -> None:
     """Show what is being tagged, one line per message that gave new tags, until Ctrl-C."""
     settings = replace(connection.settings, nats_url=connection.nats_url)
-    names = None if as_json else _Names(settings)
     try:
-        run(_follow(settings, names, since, count))
+        run(_follow(connection, settings, since=since, count=count, as_json=as_json))
     except KeyboardInterrupt:
         # This is how a person ends it.
         sys.exit(0)
 
 
 async def _follow(
-    settings: Settings, names: _Names | None, since: timedelta | None, count: int | None
+    connection: Connection,
+    settings: Settings,
+    *,
+    since: timedelta | None,
+    count: int | None,
+    as_json: bool,
 ) -> None:
     import nats.errors
     from nats.js.errors import NotFoundError
@@ -77,35 +86,110 @@ async def _follow(
     from decnet_ttp.runtime.bus import TTP_STREAM
 
     place = urlsplit(settings.nats_url)
-    bus = await _connect(settings)
-    try:
-        tail = Tail(bus, stream=TTP_STREAM, subject=TAGGED_SUBJECT)
-        await tail.open(datetime.now(UTC) - since if since else None)
-        if names:
-            names.wait(_NAMES_WAIT_S)
-        start = f"the last {since}" if since else "now"
-        click.echo(f"watching {TAGGED_SUBJECT} from {start} on; Ctrl-C ends", err=True)
-        left = count
-        async with aclosing(aiter(tail)) as messages:
-            async for message in messages:
-                if not _print(message.data, message.metadata.timestamp, names):
-                    continue
-                if left is not None:
-                    left -= 1
-                    if not left:
-                        return
-    except NotFoundError as error:
-        raise FailedPreconditionError(
-            f"NATS at {place.hostname}:{place.port} has no stream {TTP_STREAM}; start the "
-            "services, which make it"
-        ) from error
-    except (nats.errors.Error, TimeoutError) as error:
-        raise UnavailableError(
-            f"NATS at {place.hostname}:{place.port} gives no messages ({type(error).__name__}); "
-            "see that it runs with JetStream"
-        ) from error
-    finally:
-        await bus.nc.close()
+    async with AsyncExitStack() as stack:
+        show = _show_json if as_json else await _lines(connection, settings, stack)
+        bus = await _connect(settings)
+        # Nothing is published here, so there is nothing to flush.
+        stack.push_async_callback(bus.nc.close)
+        try:
+            tail = Tail(bus, stream=TTP_STREAM, subject=TAGGED_SUBJECT)
+            await tail.open(datetime.now(UTC) - since if since else None)
+            start = f"the last {since}" if since else "now"
+            click.echo(f"watching {TAGGED_SUBJECT} from {start} on; Ctrl-C ends", err=True)
+            await _show_each(tail, show, count)
+        except NotFoundError as error:
+            raise FailedPreconditionError(
+                f"NATS at {place.hostname}:{place.port} has no stream {TTP_STREAM}; start the "
+                "services, which make it"
+            ) from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise UnavailableError(
+                f"NATS at {place.hostname}:{place.port} gives no messages "
+                f"({type(error).__name__}); see that it runs with JetStream"
+            ) from error
+
+
+async def _show_each(
+    tail: Tail, show: Callable[[Envelope, datetime], Awaitable[None]], count: int | None
+) -> None:
+    from decnet_ttp.runtime.bus import Envelope, EnvelopeError
+
+    shown = 0
+    async with aclosing(aiter(tail)) as messages:
+        async for message in messages:
+            try:
+                envelope = Envelope.decode(message.data, subject=message.subject)
+            except EnvelopeError as error:
+                click.echo(f"decnet-ttp: a message was passed over: {error}", err=True)
+                continue
+            await show(envelope, message.metadata.timestamp)
+            shown += 1
+            if shown == count:
+                return
+
+
+async def _show_json(envelope: Envelope, _stored: datetime) -> None:
+    body = {
+        "id": envelope.id,
+        "topic": envelope.topic,
+        "type": envelope.type,
+        "ts": envelope.ts,
+        "payload": envelope.payload,
+    }
+    sys.stdout.write(json_text(body) + "\n")
+    sys.stdout.flush()
+
+
+async def _lines(connection: Connection, settings: Settings, stack: AsyncExitStack) -> _Lines:
+    """Return what shows lines: with names, and on a terminal with addresses, where there are."""
+    from decnet_ttp.cli.addresses import AttackerAddresses
+    from decnet_ttp.runtime.clients import open_channel
+
+    names = _Names(settings)
+    addresses = None
+    if on_terminal():
+        try:
+            target = connection.target("tag_store")
+        except SettingsError:
+            # Only the bus is needed; whoever names no tag-store sees UUIDs.
+            pass
+        else:
+            channel = await stack.enter_async_context(open_channel(target, settings))
+            addresses = AttackerAddresses(channel)
+    names.wait(_NAMES_WAIT_S)
+    return _Lines(names, addresses)
+
+
+class _Lines:
+    """Shows a message as a line."""
+
+    def __init__(self, names: _Names, addresses: AttackerAddresses | None) -> None:
+        self._names = names
+        self._addresses = addresses
+
+    async def __call__(self, envelope: Envelope, stored: datetime) -> None:
+        payload = envelope.payload
+        confidence = payload.get("confidence_max")
+        techniques = _most_exact(
+            _texts(payload, "techniques_added"), _texts(payload, "sub_techniques_added")
+        )
+        print_line(
+            [
+                moment_of(envelope.ts or stored.timestamp()),
+                Cell(await self._anchor(payload), "bold"),
+                _text(payload, "session_id") or "-",
+                Cell(", ".join(map(self._names.label, techniques)) or "-", "cyan"),
+                " ".join(_texts(payload, "rule_ids")) or "-",
+                confidence_cell(confidence) if isinstance(confidence, int | float) else "-",
+            ]
+        )
+
+    async def _anchor(self, payload: dict[str, Any]) -> str:
+        attacker, identity = _text(payload, "attacker_uuid"), _text(payload, "identity_uuid")
+        if attacker and self._addresses:
+            await self._addresses.look_up([attacker])
+            return self._addresses.get(attacker)
+        return attacker or (f"identity {identity}" if identity else "-")
 
 
 async def _connect(settings: Settings) -> Bus:
@@ -122,51 +206,6 @@ async def _connect(settings: Settings) -> Bus:
             f"NATS at {place.hostname}:{place.port} cannot be reached ({type(error).__name__}); "
             "start it with `decnet-ttp up`, or name another with DECNET_TTP_NATS_URL"
         ) from error
-
-
-def _print(data: bytes, stored: datetime, names: _Names | None) -> bool:
-    """Print one message; tells whether it was one."""
-    from decnet_ttp.runtime.bus import Envelope, EnvelopeError
-
-    try:
-        envelope = Envelope.decode(data, subject=TAGGED_SUBJECT)
-    except EnvelopeError as error:
-        click.echo(f"decnet-ttp: a message was passed over: {error}", err=True)
-        return False
-    if names is None:
-        body = {
-            "id": envelope.id,
-            "topic": envelope.topic,
-            "type": envelope.type,
-            "ts": envelope.ts,
-            "payload": envelope.payload,
-        }
-        sys.stdout.write(json_text(body) + "\n")
-        sys.stdout.flush()
-    else:
-        print_line(_cells(envelope, stored, names))
-    return True
-
-
-def _cells(envelope: Envelope, stored: datetime, names: _Names) -> list[str | Cell]:
-    payload = envelope.payload
-    confidence = payload.get("confidence_max")
-    techniques = _most_exact(
-        _texts(payload, "techniques_added"), _texts(payload, "sub_techniques_added")
-    )
-    return [
-        moment_of(envelope.ts or stored.timestamp()),
-        Cell(_text(payload, "attacker_ip") or _anchor(payload), "bold"),
-        _text(payload, "session_id") or "-",
-        Cell(", ".join(names.label(technique) for technique in techniques), "cyan"),
-        " ".join(_texts(payload, "rule_ids")) or "-",
-        confidence_cell(confidence) if isinstance(confidence, int | float) else "-",
-    ]
-
-
-def _anchor(payload: dict[str, Any]) -> str:
-    attacker, identity = _text(payload, "attacker_uuid"), _text(payload, "identity_uuid")
-    return attacker or (f"identity {identity}" if identity else "-")
 
 
 def _most_exact(techniques: list[str], sub_techniques: list[str]) -> list[str]:
