@@ -56,7 +56,7 @@ def reader(kind: str, name: str) -> Reader:
     if (derived := DERIVED_FIELDS.get(kind, {}).get(name)) is not None:
         return _derived(derived)
     payload = event_pb2.Event.DESCRIPTOR.fields_by_name[payload_member(kind)].message_type
-    fields: Mapping[str, FieldDescriptor] = payload.fields_by_name if payload else {}
+    fields: Mapping[str, Any] = payload.fields_by_name if payload else {}
     field = fields.get(name)
     if field is not None:
         return _typed(field)
