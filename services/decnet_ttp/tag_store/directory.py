@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The directory: which attacker an address is, and what is known of attackers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+from decnet_ttp.core.addresses import attacker_uuid
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.directory_sql import Sightings, widen
+from decnet_ttp.tag_store.scopes import Scope
+
+# Keyed by our text of the address: PostgreSQL writes some of IPv6 otherwise.
+_FIND = """
+    SELECT u.ip, a.uuid, a.identity_uuid
+    FROM unnest($1::text[]) AS u (ip) JOIN attackers a ON a.ip = u.ip::inet
+"""
+_CREATE = """
+    INSERT INTO attackers (uuid, ip, first_seen, last_seen)
+    SELECT u.uuid, u.ip::inet, coalesce(u.first_seen, u.last_seen, now()),
+        coalesce(u.last_seen, u.first_seen, now())
+    FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+        AS u (uuid, ip, first_seen, last_seen)
+    ORDER BY u.uuid
+    ON CONFLICT DO NOTHING
+"""
+# A tag may have come before the first sighting, from a producer that derives the uuid itself.
+_GIVE_ADDRESS = """
+    UPDATE attackers a SET ip = u.ip::inet
+    FROM unnest($1::uuid[], $2::text[]) AS u (uuid, ip)
+    WHERE a.uuid = u.uuid AND a.ip IS NULL
+"""
+_BY_ADDRESS = "SELECT uuid FROM attackers WHERE ip = $1::text::inet"
+_ATTACKERS = """
+    SELECT a.uuid, coalesce(host(a.ip), ''), a.identity_uuid, a.first_seen, a.last_seen,
+        r.tags, r.techniques
+    FROM (
+        SELECT * FROM attackers x WHERE {condition} ORDER BY x.last_seen DESC, x.uuid DESC LIMIT $1
+    ) a
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(r.count), 0)::bigint AS tags,
+            count(DISTINCT (c.technique_id, c.sub_technique_id)) AS techniques
+        FROM rollup_attacker r JOIN cells c ON c.id = r.cell_id WHERE r.attacker_uuid = a.uuid
+    ) r
+    ORDER BY a.last_seen DESC, a.uuid DESC
+"""
+_FIRST_PAGE = _ATTACKERS.format(condition="true")
+_NEXT_PAGE = _ATTACKERS.format(condition="(x.last_seen, x.uuid) < ($2::timestamptz, $3::uuid)")
+_ONE = _ATTACKERS.format(condition="x.uuid = $2::uuid")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An address that was seen; times in ticks, None when unknown."""
+
+    ip: str
+    first_seen: int | None
+    last_seen: int | None
+
+
+class Resolved(NamedTuple):
+    """The attacker behind an address."""
+
+    uuid: UUID
+    identity_uuid: UUID | None
+
+
+class AttackerRow(NamedTuple):
+    """What is known of an attacker; times in ticks."""
+
+    uuid: UUID
+    ip: str
+    identity_uuid: UUID | None
+    first_seen: int
+    last_seen: int
+    tag_count: int
+    technique_count: int
+
+
+class Directory:
+    """Attackers by address and by uuid."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def resolve(
+        self, sightings: Sequence[Sighting], *, create_missing: bool
+    ) -> dict[str, Resolved]:
+        """Return the attackers behind addresses, and let their times cover the sightings.
+
+        Args:
+            sightings: Canonical addresses; one may stand there more than once.
+            create_missing: Whether an address without a row gets one, its uuid derived from it.
+
+        Raises:
+            AbortedError, ResourceExhaustedError, UnavailableError: The database said so.
+        """
+        addresses = sorted({sighting.ip for sighting in sightings})
+        async with self._database.connection() as connection, connection.transaction():
+            found = {
+                ip: Resolved(uuid, identity)
+                for ip, uuid, identity in await connection.fetch(_FIND, addresses)
+            }
+            missing = {ip: attacker_uuid(ip) for ip in addresses if ip not in found}
+            if missing and create_missing:
+                spans = _spans(sightings)
+                await connection.execute(_GIVE_ADDRESS, list(missing.values()), list(missing))
+                await connection.execute(
+                    _CREATE,
+                    list(missing.values()),
+                    list(missing),
+                    [spans[ip][0] for ip in missing],
+                    [spans[ip][1] for ip in missing],
+                )
+                for ip, uuid, identity in await connection.fetch(_FIND, list(missing)):
+                    found[ip] = Resolved(uuid, identity)
+            seen = Sightings()
+            for sighting in sightings:
+                attacker = found.get(sighting.ip)
+                times = [t for t in (sighting.first_seen, sighting.last_seen) if t is not None]
+                if attacker is not None and times:
+                    seen.add(attacker.uuid, min(times), max(times))
+            await widen(connection, seen)
+        return found
+
+    async def by_address(self, ip: str) -> UUID | None:
+        """Return the uuid of the attacker behind a canonical address, None when unknown."""
+        rows = await self._database.fetch(_BY_ADDRESS, ip)
+        return rows[0][0] if rows else None
+
+    async def locate(self, scope: Scope) -> Scope | None:
+        """Return a scope with its attacker by uuid; None when the address is not known."""
+        if not scope.by_address:
+            return scope
+        uuid = await self.by_address(str(scope.key))
+        return None if uuid is None else Scope(scope.kind, uuid)
+
+    async def attackers(self, limit: int, past: tuple[int, UUID] | None) -> list[AttackerRow]:
+        """Return attackers, last seen first, from the one after `past` on."""
+        if past is None:
+            rows = await self._database.fetch(_FIRST_PAGE, limit)
+        else:
+            rows = await self._database.fetch(_NEXT_PAGE, limit, *past)
+        return [AttackerRow(*row) for row in rows]
+
+    async def attacker(self, uuid: UUID) -> AttackerRow | None:
+        """Return one attacker, None when there is none."""
+        rows = await self._database.fetch(_ONE, 1, uuid)
+        return AttackerRow(*rows[0]) if rows else None
+
+
+def _spans(sightings: Sequence[Sighting]) -> dict[str, tuple[int | None, int | None]]:
+    """Return first and last time by address, None where no sighting says."""
+    spans: dict[str, tuple[int | None, int | None]] = {}
+    for sighting in sightings:
+        times = [t for t in (sighting.first_seen, sighting.last_seen) if t is not None]
+        known = spans.get(sighting.ip, (None, None))
+        times += [t for t in known if t is not None]
+        spans[sighting.ip] = (min(times), max(times)) if times else (None, None)
+    return spans

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Rows of attackers and identities, made and widened by many writers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from decnet_ttp.tag_store.batch import TagRow
+
+_MAKE = """
+    INSERT INTO attackers (uuid, first_seen, last_seen)
+    SELECT u.uuid, u.first_seen, u.last_seen
+    FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS u (uuid, first_seen, last_seen)
+    WHERE NOT EXISTS (SELECT FROM attackers a WHERE a.uuid = u.uuid)
+    ORDER BY u.uuid
+    ON CONFLICT DO NOTHING
+"""
+# Rows that would not change are not even locked: a busy attacker is no hot row.
+_WIDEN = """
+    WITH wider AS (
+        SELECT a.uuid, u.first_seen, u.last_seen
+        FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])
+            AS u (uuid, first_seen, last_seen)
+        JOIN attackers a ON a.uuid = u.uuid
+        WHERE u.first_seen < a.first_seen OR u.last_seen > a.last_seen
+        ORDER BY a.uuid
+        FOR NO KEY UPDATE OF a
+    )
+    UPDATE attackers a
+    SET first_seen = least(a.first_seen, w.first_seen),
+        last_seen = greatest(a.last_seen, w.last_seen)
+    FROM wider w WHERE a.uuid = w.uuid
+"""
+_MAKE_IDENTITIES = """
+    INSERT INTO identities (uuid)
+    SELECT u.uuid FROM unnest($1::uuid[]) AS u (uuid)
+    WHERE NOT EXISTS (SELECT FROM identities i WHERE i.uuid = u.uuid)
+    ORDER BY u.uuid
+    ON CONFLICT DO NOTHING
+"""
+_LINK = """
+    WITH loose AS (
+        SELECT a.uuid, u.identity_uuid
+        FROM unnest($1::uuid[], $2::uuid[]) AS u (attacker_uuid, identity_uuid)
+        JOIN attackers a ON a.uuid = u.attacker_uuid
+        WHERE a.identity_uuid IS NULL
+        ORDER BY a.uuid
+        FOR NO KEY UPDATE OF a
+    )
+    UPDATE attackers a SET identity_uuid = l.identity_uuid
+    FROM loose l WHERE a.uuid = l.uuid AND a.identity_uuid IS NULL
+"""
+
+
+class Sightings:
+    """When attackers were seen, first and last, in ticks."""
+
+    def __init__(self) -> None:
+        self._seen: dict[UUID, tuple[int, int]] = {}
+
+    def add(self, attacker: UUID, first: int, last: int) -> None:
+        """Take in that an attacker was seen."""
+        known = self._seen.get(attacker)
+        if known is not None:
+            first, last = min(first, known[0]), max(last, known[1])
+        self._seen[attacker] = (first, last)
+
+    def columns(self) -> tuple[list[UUID], list[int], list[int]]:
+        """Return uuids, first and last times, as parallel lists."""
+        return (
+            list(self._seen),
+            [first for first, _ in self._seen.values()],
+            [last for _, last in self._seen.values()],
+        )
+
+
+async def widen(connection: Any, sightings: Sightings) -> None:
+    """Let the times of attackers that have rows cover their sightings."""
+    columns = sightings.columns()
+    if columns[0]:
+        await connection.execute(_WIDEN, *columns)
+
+
+async def note_anchors(connection: Any, rows: Iterable[TagRow]) -> None:
+    """Make sure that whoever new tags are about is in the directory.
+
+    Attackers that a producer named by uuid alone get a row without an address. A tag that names
+    both attacker and identity makes an attacker that belongs to no identity a member of it.
+    """
+    sightings = Sightings()
+    identities: set[UUID] = set()
+    links: dict[UUID, UUID] = {}
+    for row in rows:
+        if row.attacker_uuid is not None:
+            seen = row.seen_at
+            sightings.add(row.attacker_uuid, seen, seen)
+        if row.identity_uuid is not None:
+            identities.add(row.identity_uuid)
+            if row.attacker_uuid is not None:
+                links.setdefault(row.attacker_uuid, row.identity_uuid)
+    columns = sightings.columns()
+    if columns[0]:
+        await connection.execute(_MAKE, *columns)
+        await connection.execute(_WIDEN, *columns)
+    if identities:
+        await connection.execute(_MAKE_IDENTITIES, list(identities))
+    if links:
+        await connection.execute(_LINK, list(links), list(links.values()))

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""ExportService on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from decnet_ttp.tag_store.convert import tag_message
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.directory import Directory
+from decnet_ttp.tag_store.later import not_offered
+from decnet_ttp.tag_store.names import Names
+from decnet_ttp.tag_store.scopes import parse_scope
+from decnet_ttp.tag_store.tag_reader import TagFilter, read_tags
+from decnet_ttp.v1 import export_service_pb2 as pb
+from decnet_ttp.v1.export_service_pb2_grpc import ExportServiceServicer
+
+_TAGS_PER_MESSAGE = 1_000
+
+
+class ExportServicer(ExportServiceServicer):
+    """Streams a scope, a page in memory at a time."""
+
+    def __init__(self, database: Database, directory: Directory, names: Names) -> None:
+        self._database = database
+        self._directory = directory
+        self._names = names
+
+    async def ExportTags(
+        self, request: pb.ExportTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.ExportTagsResponse]:
+        """Stream tags, oldest first.
+
+        Pages by number instead of a cursor, so that a slow reader holds no transaction open.
+        """
+        scope = await self._directory.locate(parse_scope(request.scope))
+        if scope is None:
+            return
+        past = -1
+        while True:
+            rows = await read_tags(
+                self._database,
+                scope,
+                TagFilter(),
+                limit=_TAGS_PER_MESSAGE,
+                past_seq=past,
+                oldest_first=True,
+            )
+            if rows:
+                past = rows[-1].seq
+                yield pb.ExportTagsResponse(tags=[tag_message(row, self._names) for row in rows])
+            if len(rows) < _TAGS_PER_MESSAGE:
+                return
+
+    async def ExportRollups(
+        self, _request: pb.ExportRollupsRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.ExportRollupsResponse]:
+        """Not offered yet."""
+        not_offered("ExportRollups", "use ListTechniques for each attacker of ListAttackers")
+        yield pb.ExportRollupsResponse()
+
+    async def ExportDocument(
+        self, _request: pb.ExportDocumentRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.ExportDocumentResponse]:
+        """Not offered yet."""
+        not_offered("ExportDocument", "use ExportTags or ListTechniques")
+        yield pb.ExportDocumentResponse()

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Carrying the outbox to the bus: every row once, whatever dies on the way.
+
+A round has two transactions. The first marks rows as attempted and commits; the second locks them
+again, publishes, waits for every acknowledgement, and deletes them. Whoever dies in between
+leaves marked rows behind, which the next round publishes again under the same Nats-Msg-Id: NATS
+drops those within its duplicate window, and for rows attempted longer ago the relay looks into the
+stream itself (see `published`). Replicas work beside each other on rows that are not locked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import nats.errors
+import nats.js.errors
+from nats.js.api import PubAck
+
+from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, UnavailableError
+from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, Bus, Envelope
+from decnet_ttp.tag_store.announcements import OutboxRow, envelopes
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.published import published_ids
+
+#: Outbox rows of one round.
+ROUND_ROWS = 400
+#: How long a round waits for the acknowledgements, in seconds.
+ACK_TIMEOUT_S = 10.0
+#: From this age on a row's first attempt may lie outside of the duplicate window, in seconds.
+DOUBTFUL_AFTER_S = DUPLICATE_WINDOW_S * 0.75
+
+#: How often the outbox is looked at unasked, for rows that another process left, in seconds.
+_POLL_S = 1.0
+_BACK_OFF_S = (0.1, 5.0)
+
+_MARK = """
+    WITH next AS (
+        SELECT id, first_attempt_at FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE outbox o SET first_attempt_at = coalesce(o.first_attempt_at, now())
+    FROM next WHERE o.id = next.id
+    RETURNING o.id,
+        extract(epoch FROM now() - next.first_attempt_at)::double precision AS attempted_s_ago
+"""
+_HOLD = """
+    SELECT id, announcement, body, created_at FROM outbox
+    WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED
+"""
+_DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+
+_log = logging.getLogger(__name__)
+
+_BUS_TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
+_DATABASE_TROUBLE = (AbortedError, ResourceExhaustedError, UnavailableError)
+
+
+class Relay:
+    """Publishes the outbox.
+
+    Args:
+        database: Where the outbox is.
+        connect: Connects to NATS and makes sure of the streams; may take as long as it needs.
+    """
+
+    def __init__(self, database: Database, connect: Callable[[], Awaitable[Bus]]) -> None:
+        self._database = database
+        self._connect = connect
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that something was left in the outbox."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until `stop`; what is left then waits for the next start."""
+        stopping = asyncio.ensure_future(stop.wait())
+        work = asyncio.ensure_future(self._work())
+        try:
+            await asyncio.wait((stopping, work), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await work
+        finally:
+            stopping.cancel()
+            work.cancel()
+            await asyncio.wait((work,))
+
+    async def _work(self) -> None:
+        await self._database.wait_opened()
+        bus = await self._connect()
+        try:
+            delay = 0.0
+            while True:
+                try:
+                    more = await self.round(bus)
+                except (*_BUS_TROUBLE, *_DATABASE_TROUBLE) as error:
+                    delay = min(max(delay * 2, _BACK_OFF_S[0]), _BACK_OFF_S[1])
+                    _log.warning(
+                        "announcements wait", extra={"error": type(error).__name__, "s": delay}
+                    )
+                    await asyncio.sleep(delay)
+                    continue
+                delay = 0.0
+                if not more:
+                    await self._until_woken()
+        finally:
+            await bus.close()
+
+    async def _until_woken(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), _POLL_S)
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def round(self, bus: Bus) -> bool:
+        """Publish the oldest rows that nobody else is at.
+
+        Returns:
+            Whether there may be more.
+
+        Raises:
+            nats.errors.Error, OSError, TimeoutError: The bus did not take them; they stay.
+            AbortedError, ResourceExhaustedError, UnavailableError: The database said so.
+        """
+        async with self._database.connection() as connection:
+            marked = await connection.fetch(_MARK, ROUND_ROWS)
+            if not marked:
+                return False
+            ages = {row["id"]: row["attempted_s_ago"] for row in marked}
+            async with connection.transaction():
+                rows = [OutboxRow(*row) for row in await connection.fetch(_HOLD, list(ages))]
+                await self._publish(bus, rows, ages)
+                await connection.execute(_DELETE, [row.id for row in rows])
+        return len(marked) == ROUND_ROWS
+
+    async def _publish(
+        self, bus: Bus, rows: Sequence[OutboxRow], ages: dict[int, float | None]
+    ) -> None:
+        oldest = max((ages[row.id] or 0.0 for row in rows), default=0.0)
+        done: frozenset[str] = frozenset()
+        if oldest > DOUBTFUL_AFTER_S:
+            done = await published_ids(bus.js, since_s=oldest)
+        pending: list[asyncio.Future[PubAck]] = []
+        try:
+            for row in rows:
+                for envelope in envelopes(row):
+                    if envelope.id not in done:
+                        pending.append(await _send(bus, envelope))
+            async with asyncio.timeout(ACK_TIMEOUT_S):
+                # An acknowledgement that says "duplicate" is one, too.
+                await asyncio.gather(*pending)
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+async def _send(bus: Bus, envelope: Envelope) -> asyncio.Future[PubAck]:
+    return await bus.js.publish_async(
+        envelope.topic, envelope.encode(), wait_stall=ACK_TIMEOUT_S, headers=envelope.headers
+    )

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Reading the roll-ups: which cells of the matrix a scope showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.rollup_counts import HIGH_FROM, MEDIUM_FROM
+from decnet_ttp.tag_store.scopes import Scope, ScopeKind
+
+
+class CellCount(NamedTuple):
+    """One cell of a scope; times are ticks; identity_count is 0 but for a campaign."""
+
+    tactic: str
+    technique_id: str
+    sub_technique_id: str
+    tags: int
+    first_seen: int
+    last_seen: int
+    confidence_max: float
+    identity_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RollupFilter:
+    """What of a scope is asked for.
+
+    Attributes:
+        min_band: Lowest band of confidence; 0 for all.
+        from_day: First day, in days since 2000-01-01; None for all.
+        before_day: Day after the last; None for all.
+    """
+
+    min_band: int = 0
+    from_day: int | None = None
+    before_day: int | None = None
+
+    @property
+    def by_day(self) -> bool:
+        """Whether days matter at all."""
+        return self.from_day is not None or self.before_day is not None
+
+
+_FIGURES = "r.count, r.first_seen, r.last_seen, r.confidence_max"
+_BY_DAY = f"r.cell_id, r.band, r.day, {_FIGURES}"
+
+# S608: the statements are put together from constants of this module alone; values are bound.
+_ATTACKER = f"SELECT {_BY_DAY}, NULL::uuid AS who FROM rollup_attacker r WHERE r.attacker_uuid = $1"  # noqa: S608
+_IDENTITY = (
+    f"SELECT {_BY_DAY}, NULL::uuid AS who FROM attackers a "  # noqa: S608
+    "JOIN rollup_attacker r ON r.attacker_uuid = a.uuid WHERE a.identity_uuid = $1 "
+    f"UNION ALL SELECT {_BY_DAY}, NULL::uuid FROM rollup_identity r WHERE r.identity_uuid = $1"
+)
+_CAMPAIGN = (
+    f"SELECT {_BY_DAY}, i.uuid AS who FROM identities i "  # noqa: S608
+    "JOIN attackers a ON a.identity_uuid = i.uuid "
+    "JOIN rollup_attacker r ON r.attacker_uuid = a.uuid WHERE i.campaign_uuid = $1 "
+    f"UNION ALL SELECT {_BY_DAY}, i.uuid FROM identities i "
+    "JOIN rollup_identity r ON r.identity_uuid = i.uuid WHERE i.campaign_uuid = $1"
+)
+_FLEET_BY_DAY = f"SELECT {_BY_DAY}, NULL::uuid AS who FROM rollup_fleet_day r"  # noqa: S608
+_FLEET = (
+    f"SELECT r.cell_id, r.band, NULL::date AS day, {_FIGURES}, NULL::uuid AS who "  # noqa: S608
+    "FROM rollup_fleet r"
+)
+
+_CELLS = """
+    SELECT c.tactic, c.technique_id, coalesce(c.sub_technique_id, ''), sum(r.count)::bigint,
+        min(r.first_seen), max(r.last_seen), max(r.confidence_max), count(DISTINCT r.who)
+    FROM ({source}) r JOIN cells c ON c.id = r.cell_id
+    WHERE r.band >= {band}::smallint
+        AND ({from_day}::date IS NULL OR r.day >= {from_day})
+        AND ({before_day}::date IS NULL OR r.day < {before_day})
+    GROUP BY c.id
+"""
+# A session's tags are few and found through their index: no roll-up could be cheaper to read.
+_SESSION = f"""
+    SELECT t.tactic, t.technique_id, coalesce(t.sub_technique_id, ''), count(*),
+        min(t.seen), max(t.seen), max(t.confidence), 0::bigint
+    FROM (
+        SELECT *, coalesce(observed_at, created_at) AS seen FROM tags WHERE session_id = $1
+    ) t
+    WHERE CASE WHEN t.confidence < {MEDIUM_FROM} THEN 1
+            WHEN t.confidence < {HIGH_FROM} THEN 2 ELSE 3 END >= $2::smallint
+        AND ($3::date IS NULL OR (t.seen AT TIME ZONE 'UTC')::date >= $3)
+        AND ($4::date IS NULL OR (t.seen AT TIME ZONE 'UTC')::date < $4)
+    GROUP BY t.tactic, t.technique_id, t.sub_technique_id
+"""  # noqa: S608
+
+
+def _cells_of(source: str) -> str:
+    return _CELLS.format(source=source, band="$2", from_day="$3", before_day="$4")
+
+
+_BY_KEY = {
+    ScopeKind.ATTACKER: _cells_of(_ATTACKER),
+    ScopeKind.IDENTITY: _cells_of(_IDENTITY),
+    ScopeKind.CAMPAIGN: _cells_of(_CAMPAIGN),
+    ScopeKind.SESSION: _SESSION,
+}
+_ALL_DAYS, _SOME_DAYS = (
+    _CELLS.format(source=source, band="$1", from_day="$2", before_day="$3")
+    for source in (_FLEET, _FLEET_BY_DAY)
+)
+
+
+async def read_cells(database: Database, scope: Scope, asked: RollupFilter) -> list[CellCount]:
+    """Return the cells of a scope, in no order; none for an unknown id.
+
+    Args:
+        database: Where.
+        scope: Whose; an attacker by uuid.
+        asked: Which of them.
+
+    Raises:
+        UnavailableError: The database is away.
+    """
+    limits = (asked.min_band, asked.from_day, asked.before_day)
+    if scope.kind is ScopeKind.FLEET:
+        rows = await database.fetch(_SOME_DAYS if asked.by_day else _ALL_DAYS, *limits)
+    else:
+        rows = await database.fetch(_BY_KEY[scope.kind], scope.key, *limits)
+    return [CellCount(*row) for row in rows]

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Reading the tags themselves, newest first or oldest first, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from decnet_ttp.tag_store.batch import TagRow
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.scopes import TAG_CONDITIONS, Scope, ScopeKind
+
+_COLUMNS = ", ".join(f"t.{name}" for name in TagRow._fields)
+
+
+@dataclass(frozen=True, slots=True)
+class TagFilter:
+    """Which tags of a scope are asked for; empty fields ask for all."""
+
+    technique_id: str = ""
+    sub_technique_id: str = ""
+    tactic: str = ""
+    rule_id: str = ""
+    source_kind: str = ""
+    min_confidence: float = 0.0
+
+
+async def read_tags(
+    database: Database,
+    scope: Scope,
+    asked: TagFilter,
+    *,
+    limit: int,
+    past_seq: int | None = None,
+    oldest_first: bool = False,
+) -> Sequence[TagRow]:
+    """Return tags of a scope by time of storage.
+
+    Args:
+        database: Where.
+        scope: Whose; an attacker by uuid.
+        asked: Which of them.
+        limit: Rows at most.
+        past_seq: Number of the tag the page begins after; None for the first page.
+        oldest_first: Whether the order is turned round.
+
+    Raises:
+        UnavailableError: The database is away.
+    """
+    values: list[object] = []
+    conditions: list[str] = []
+
+    def where(condition: str, value: object) -> None:
+        values.append(value)
+        conditions.append(condition.format(f"${len(values)}"))
+
+    if scope.kind is not ScopeKind.FLEET:
+        values.append(scope.key)
+        conditions.append(TAG_CONDITIONS[scope.kind])
+    for column in ("technique_id", "sub_technique_id", "tactic", "rule_id", "source_kind"):
+        if value := getattr(asked, column):
+            where(f"t.{column} = {{}}", value)
+    if asked.min_confidence > 0:
+        where("t.confidence >= {}", asked.min_confidence)
+    if past_seq is not None:
+        where("t.seq > {}" if oldest_first else "t.seq < {}", past_seq)
+    values.append(limit)
+    sql = (
+        f"SELECT {_COLUMNS} FROM tags t "  # noqa: S608 - constants of ours; every value is bound
+        f"{'WHERE ' if conditions else ''}{' AND '.join(conditions)} "
+        f"ORDER BY t.seq {'ASC' if oldest_first else 'DESC'} LIMIT ${len(values)}"
+    )
+    return [TagRow(*row) for row in await database.fetch(sql, *values)]

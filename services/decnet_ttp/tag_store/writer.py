@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Writing a batch of tags with everything that follows from it, in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+
+from decnet_ttp.core.errors import InvalidArgumentError
+from decnet_ttp.tag_store import rollup_sql
+from decnet_ttp.tag_store.announcements import encode_body
+from decnet_ttp.tag_store.batch import MAX_TAGS, Batch, MessageTags, TagRow, TagShapes
+from decnet_ttp.tag_store.cells import Cells
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.directory_sql import note_anchors
+from decnet_ttp.tag_store.rollup_counts import count_rows
+from decnet_ttp.v1 import tag_pb2
+
+#: Tags checked at one go before other calls get their turn.
+_TAGS_PER_TURN = 2_000
+
+_BEGIN_BATCH = "SELECT nextval('tag_batches') AS number, now() AS now"
+_KNOWN = "SELECT uuid FROM tags WHERE uuid = ANY($1::uuid[])"
+_MAKE_STAGE = "CREATE TEMPORARY TABLE IF NOT EXISTS tag_stage (LIKE tags) ON COMMIT DELETE ROWS"
+_FROM_STAGE = (
+    f"INSERT INTO tags ({', '.join(TagRow._fields)}) "  # noqa: S608 - column names of ours
+    f"SELECT {', '.join(TagRow._fields)} FROM tag_stage ORDER BY uuid "
+    "ON CONFLICT DO NOTHING RETURNING uuid"
+)
+_OUTBOX_COLUMNS = ("announcement", "body", "created_at")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch, in tags; announcements in upstream messages."""
+
+    inserted: int
+    known: int
+    below_floor: int
+    announced: int
+
+
+class TagWriter:
+    """Stores tags.
+
+    Args:
+        database: Where.
+        announce: Called after a commit that left something in the outbox.
+    """
+
+    def __init__(self, database: Database, announce: Callable[[], None]) -> None:
+        self._database = database
+        self._announce = announce
+        self._cells = Cells(database)
+        self._shapes = TagShapes()
+
+    async def write(self, groups: Sequence[tag_pb2.TagGroup], *, silent: bool) -> Written:
+        """Store what is new of the groups; all of it, or nothing.
+
+        Raises:
+            InvalidArgumentError: A tag cannot be stored; names it.
+            AbortedError, ResourceExhaustedError, UnavailableError: The database said so.
+        """
+        total = sum(len(group.tags) for group in groups)
+        if total > MAX_TAGS:
+            raise InvalidArgumentError(
+                f"groups hold {total} tags; send at most {MAX_TAGS} at once", field="groups"
+            )
+        batch = await self._prepare(groups)
+        rows = [row for message in batch.messages for row in message.rows]
+        inserted: list[TagRow] = []
+        announced = 0
+        if rows:
+            # Writers that take their rows in one order wait for each other, but never in a ring.
+            rows.sort(key=attrgetter("uuid.int"))
+            cells = await self._cells.number(
+                {(row.tactic, row.technique_id, row.sub_technique_id) for row in rows}
+            )
+            async with self._database.connection() as connection:
+                try:
+                    inserted, announced = await self._store(
+                        connection, batch, rows, cells, _copy_new, silent=silent
+                    )
+                except asyncpg.UniqueViolationError:
+                    # Another writer stored some of them between look-up and copy.
+                    inserted, announced = await self._store(
+                        connection, batch, rows, cells, _copy_around_conflicts, silent=silent
+                    )
+        if announced:
+            self._announce()
+        return Written(
+            inserted=len(inserted),
+            known=len(rows) - len(inserted) + batch.repeated,
+            below_floor=batch.below_floor,
+            announced=announced,
+        )
+
+    async def _prepare(self, groups: Sequence[tag_pb2.TagGroup]) -> Batch:
+        async with self._database.connection() as connection:
+            begin = await connection.fetchrow(_BEGIN_BATCH)
+        batch = Batch(number=begin["number"], now=begin["now"], shapes=self._shapes)
+        turn = 0
+        for index, group in enumerate(groups):
+            batch.add(group, f"groups[{index}]")
+            turn += len(group.tags)
+            if turn >= _TAGS_PER_TURN:
+                turn = 0
+                await asyncio.sleep(0)
+        return batch
+
+    async def _store(
+        self,
+        connection: Any,
+        batch: Batch,
+        rows: Sequence[TagRow],
+        cells: Any,
+        insert: Any,
+        *,
+        silent: bool,
+    ) -> tuple[list[TagRow], int]:
+        async with connection.transaction():
+            new = await insert(connection, rows)
+            if not new:
+                return [], 0
+            await rollup_sql.add(connection, count_rows(new, cells))
+            await note_anchors(connection, new)
+            announced = 0 if silent else await _fill_outbox(connection, batch, rows, new)
+            return new, announced
+
+
+async def _copy_new(connection: Any, rows: Sequence[TagRow]) -> list[TagRow]:
+    """Copy the rows that are not there yet straight into the table, the cheapest way there is."""
+    known = {uuid.int for (uuid,) in await connection.fetch(_KNOWN, [row.uuid for row in rows])}
+    new = [row for row in rows if row.uuid.int not in known] if known else list(rows)
+    if new:
+        await connection.copy_records_to_table("tags", records=new, columns=TagRow._fields)
+    return new
+
+
+async def _copy_around_conflicts(connection: Any, rows: Sequence[TagRow]) -> list[TagRow]:
+    """Insert through a temporary table, which yields to whatever other writers do meanwhile."""
+    await connection.execute(_MAKE_STAGE)
+    await connection.copy_records_to_table("tag_stage", records=rows, columns=TagRow._fields)
+    inserted = {uuid.int for (uuid,) in await connection.fetch(_FROM_STAGE)}
+    return [row for row in rows if row.uuid.int in inserted]
+
+
+async def _fill_outbox(
+    connection: Any, batch: Batch, rows: Sequence[TagRow], new: Sequence[TagRow]
+) -> int:
+    """Leave one row per upstream message with something new; returns how many."""
+    everything = len(new) == len(rows)
+    fresh = set() if everything else {row.uuid.int for row in new}
+
+    def new_of(message: MessageTags) -> list[TagRow]:
+        if everything:
+            return message.rows
+        return [row for row in message.rows if row.uuid.int in fresh]
+
+    records = [
+        (uuid4(), encode_body(message, tags), batch.now)
+        for message in batch.messages
+        if (tags := new_of(message))
+    ]
+    await connection.copy_records_to_table("outbox", records=records, columns=_OUTBOX_COLUMNS)
+    return len(records)
