@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from decnet_ttp.matching import DERIVED_FIELDS
 from decnet_ttp.rule_store.loader import (
     RulesDirectoryMissingError,
     is_rule_file,
@@ -14,7 +15,11 @@ from decnet_ttp.rule_store.vocabulary import Vocabulary
 from decnet_ttp.v1 import rule_pb2
 
 HERE = Path(__file__).parent
-EXPECTED = (HERE / "broken" / "expected.txt").read_text(encoding="utf-8").splitlines()
+DERIVED = ", ".join(DERIVED_FIELDS["command"])
+EXPECTED = [
+    line.replace("<derived>", DERIVED)
+    for line in (HERE / "broken" / "expected.txt").read_text(encoding="utf-8").splitlines()
+]
 BROKEN = sorted(path.name for path in (HERE / "broken").glob("*.yaml"))
 
 
@@ -23,7 +28,7 @@ def test_broken_rule_gives_exactly_the_expected_lines(
     name: str, broken_rules: Path, vocabulary: Vocabulary
 ) -> None:
     """Each fault is one line with file, line and column, and nothing else is reported."""
-    pack = load_pack(broken_rules / name, vocabulary)
+    pack = load_pack([broken_rules / name], vocabulary)
     found = [str(problem).removeprefix(f"{broken_rules}/") for problem in pack.problems]
     assert found == [line for line in EXPECTED if line.startswith(f"{name}:")]
     assert found
@@ -31,13 +36,13 @@ def test_broken_rule_gives_exactly_the_expected_lines(
 
 
 def test_all_errors_of_a_pack_come_at_once(broken_rules: Path, vocabulary: Vocabulary) -> None:
-    pack = load_pack(broken_rules, vocabulary)
+    pack = load_pack([broken_rules], vocabulary)
     found = [str(problem).removeprefix(f"{broken_rules}/") for problem in pack.problems]
     assert found == EXPECTED
 
 
 def test_sound_rules_load_in_order_of_their_id(sound_rules: Path, vocabulary: Vocabulary) -> None:
-    pack = load_pack(sound_rules, vocabulary)
+    pack = load_pack([sound_rules], vocabulary)
     assert pack.problems == []
     assert [rule.message.rule_id for rule in pack.rules] == ["R0001", "R0002", "R0003"]
 
@@ -46,7 +51,7 @@ def test_every_member_of_a_rule_reaches_its_message(
     sound_rules: Path, vocabulary: Vocabulary
 ) -> None:
     rules = {
-        rule.message.rule_id: rule.message for rule in load_pack(sound_rules, vocabulary).rules
+        rule.message.rule_id: rule.message for rule in load_pack([sound_rules], vocabulary).rules
     }
     first = rules["R0001"]
     assert first.rule_version == 3
@@ -78,7 +83,7 @@ def test_second_file_with_a_rule_id_is_refused(
     text = (sound_rules / "ttp" / "R0001.yaml").read_bytes()
     (tmp_path / "R0001.yaml").write_bytes(text)
     (tmp_path / "R0001.yml").write_bytes(text)
-    pack = load_pack(tmp_path, vocabulary)
+    pack = load_pack([tmp_path], vocabulary)
     assert len(pack.rules) == 1
     (problem,) = pack.problems
     assert problem.location == f"{tmp_path}/R0001.yml:1:1"
@@ -112,14 +117,14 @@ def test_missing_directory_names_the_cure(tmp_path: Path, vocabulary: Vocabulary
     with pytest.raises(RulesDirectoryMissingError, match="point DECNET_TTP_RULES_DIR"):
         rule_folder(tmp_path)
     with pytest.raises(RulesDirectoryMissingError, match="does not exist; name a rule file"):
-        load_pack(tmp_path / "nowhere", vocabulary)
+        load_pack([tmp_path / "nowhere"], vocabulary)
 
 
 def test_an_unreadable_entry_is_a_problem_of_its_own(
     tmp_path: Path, vocabulary: Vocabulary
 ) -> None:
     (tmp_path / "R0001.yaml").mkdir()
-    pack = load_pack(tmp_path, vocabulary)
+    pack = load_pack([tmp_path], vocabulary)
     assert [str(p) for p in pack.problems] == [
         f"{tmp_path}/R0001.yaml:1:1: cannot be read: Is a directory"
     ]
@@ -133,3 +138,12 @@ def test_rule_is_content_addressed(sound_rules: Path, vocabulary: Vocabulary) ->
     assert one.rule is not None
     assert one.rule.message.content_sha256 == one.sha256
     assert one.sha256 != two.sha256
+
+
+def test_a_file_the_store_would_ignore_is_refused_when_it_is_named(
+    sound_rules: Path, vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    path = tmp_path / "R-0001.yaml"
+    path.write_bytes((sound_rules / "ttp" / "R0001.yaml").read_bytes())
+    (problem,) = load_pack([path], vocabulary).problems
+    assert problem.message.startswith("the rule-store ignores a file of this name; allowed: ")

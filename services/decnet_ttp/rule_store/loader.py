@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -144,11 +144,11 @@ def read_bounded(path: Path) -> bytes:
         return file.read(MAX_FILE_BYTES + 1)
 
 
-def load_pack(path: Path, vocabulary: Vocabulary, *, with_examples: bool = True) -> Pack:
-    """Load every rule that a path means.
+def load_pack(paths: Sequence[Path], vocabulary: Vocabulary, *, with_examples: bool = True) -> Pack:
+    """Load every rule that some paths mean.
 
     Args:
-        path: As for `rule_files`.
+        paths: Each as for `rule_files`.
         vocabulary: The ATT&CK release to hold the rules against.
         with_examples: Whether to run the examples within the rules.
 
@@ -156,15 +156,23 @@ def load_pack(path: Path, vocabulary: Vocabulary, *, with_examples: bool = True)
         RulesDirectoryMissingError: There is no such path.
     """
     outcomes = []
-    for file in rule_files(path):
+    for file in dict.fromkeys(file for path in paths for file in rule_files(path)):
         try:
             data = read_bounded(file)
         except OSError as error:
-            problem = Problem(str(file), 1, 1, f"cannot be read: {error.strerror}")
-            outcomes.append(FileOutcome(str(file), "", problems=(problem,)))
+            outcomes.append(_refused(file, "", f"cannot be read: {error.strerror}"))
+            continue
+        if not is_rule_file(file.name):
+            message = "the rule-store ignores a file of this name; allowed: letters, digits and _"
+            digest = sha256(data).hexdigest()
+            outcomes.append(_refused(file, digest, f"{message}, then .yaml or .yml"))
             continue
         outcomes.append(load_rule(file, data, vocabulary, with_examples=with_examples))
     return Pack(tuple(without_duplicates(outcomes)))
+
+
+def _refused(path: Path, digest: str, message: str) -> FileOutcome:
+    return FileOutcome(str(path), digest, problems=(Problem(str(path), 1, 1, message),))
 
 
 def without_duplicates(outcomes: Iterable[FileOutcome]) -> list[FileOutcome]:

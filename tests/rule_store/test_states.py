@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""States of rules over a real PostgreSQL and a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+
+from decnet_ttp.rule_store.postgres_states import SCHEMA, PostgresStates, migrate
+from decnet_ttp.rule_store.rule_book import RuleBook
+from decnet_ttp.rule_store.state_plane import StatePlane
+from decnet_ttp.rule_store.vocabulary import Vocabulary
+from decnet_ttp.runtime.database import open_pool
+from decnet_ttp.v1 import rule_pb2
+from decnet_ttp.v1 import rule_store_service_pb2 as pb
+from rule_store.serving import Store, until, watching
+from rule_store.serving import serving as serve
+
+OpenPlane = Callable[[RuleBook], Awaitable[StatePlane]]
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[Any]]:
+    opened = await open_pool(database_url, schema=SCHEMA, application_name="test", max_size=3)
+    await migrate(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def open_plane(pool: asyncpg.Pool[Any]) -> OpenPlane:
+    async def open_(book: RuleBook) -> StatePlane:
+        plane = StatePlane(book, PostgresStates(pool))
+        await plane.restore()
+        return plane
+
+    return open_
+
+
+@pytest.fixture
+def folder(sound_rules: Path, tmp_path: Path) -> Path:
+    copied = tmp_path / "ttp"
+    shutil.copytree(sound_rules / "ttp", copied)
+    return copied
+
+
+@pytest.fixture
+async def store(
+    folder: Path, vocabulary: Vocabulary, open_plane: OpenPlane
+) -> AsyncIterator[Store]:
+    async with serve(folder, vocabulary, open_plane=open_plane) as running:
+        yield running
+
+
+def _disable(**members: Any) -> pb.SetRuleStateRequest:
+    request = pb.SetRuleStateRequest(
+        rule_id="R0001", mode=rule_pb2.RULE_MODE_DISABLED, reason="noise", set_by="ann"
+    )
+    request.MergeFrom(pb.SetRuleStateRequest(**members))
+    return request
+
+
+def _in(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+async def test_migrating_twice_and_at_once_is_harmless(pool: asyncpg.Pool[Any]) -> None:
+    await asyncio.gather(migrate(pool), migrate(pool))
+    assert await pool.fetchval("SELECT version FROM schema_version") == 1
+
+
+async def test_a_state_is_answered_streamed_and_listed(store: Store) -> None:
+    async with watching(store) as watch:
+        answer = await store.stub.SetRuleState(_disable())
+        await until(lambda: len(watch.changes) == 1)
+    state = watch.changes[0].upserted.state
+    assert state == answer.rule.state
+    assert (state.mode, state.reason, state.set_by) == (
+        rule_pb2.RULE_MODE_DISABLED,
+        "noise",
+        "ann",
+    )
+    assert abs((state.set_time.ToDatetime(UTC) - _in(0)).total_seconds()) < 5
+    listed = await store.stub.ListRules(pb.ListRulesRequest())
+    assert listed.rules[0].state == state
+
+
+async def test_clearing_returns_to_the_default(store: Store) -> None:
+    await store.stub.SetRuleState(_disable())
+    cleared = await store.stub.ClearRuleState(
+        pb.ClearRuleStateRequest(rule_id="R0001", set_by="bob", reason="fixed")
+    )
+    assert cleared.rule.state == rule_pb2.RuleState(mode=rule_pb2.RULE_MODE_ENABLED)
+
+
+async def test_a_state_outlives_the_store_and_an_edit(
+    folder: Path, vocabulary: Vocabulary, open_plane: OpenPlane
+) -> None:
+    async with serve(folder, vocabulary, open_plane=open_plane) as first:
+        await first.stub.SetRuleState(
+            pb.SetRuleStateRequest(
+                rule_id="R0001", mode=rule_pb2.RULE_MODE_CLIPPED, confidence_max=0.4
+            )
+        )
+    async with serve(folder, vocabulary, open_plane=open_plane) as second:
+        path = folder / "R0001.yaml"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("rule_version: 3", "rule_version: 4"), encoding="utf-8")
+        await until(lambda: second.book.rule("R0001").rule_version == 4)
+        state = second.book.rule("R0001").state
+        assert (state.mode, state.confidence_max) == (rule_pb2.RULE_MODE_CLIPPED, 0.4)
+
+
+async def test_a_state_reverts_by_itself_and_that_is_noted(store: Store) -> None:
+    async with watching(store) as watch:
+        await store.stub.SetRuleState(_disable(expire_time=_in(0.4)))
+        await until(lambda: len(watch.changes) == 2)
+        modes = [change.upserted.state.mode for change in watch.changes]
+        assert modes == [rule_pb2.RULE_MODE_DISABLED, rule_pb2.RULE_MODE_ENABLED]
+    history = await store.stub.ListRuleStateChanges(pb.ListRuleStateChangesRequest())
+    assert [change.expired for change in history.changes] == [True, False]
+
+
+async def test_a_state_that_ran_out_while_no_store_ran_is_reverted_at_the_start(
+    folder: Path, vocabulary: Vocabulary, open_plane: OpenPlane
+) -> None:
+    async with serve(folder, vocabulary, open_plane=open_plane) as first:
+        due = _in(0.3)
+        await first.stub.SetRuleState(_disable(expire_time=due))
+    await until(lambda: datetime.now(UTC) > due)
+    async with serve(folder, vocabulary, open_plane=open_plane) as second:
+        assert second.book.rule("R0001").state.mode == rule_pb2.RULE_MODE_ENABLED
+        request = pb.ListRuleStateChangesRequest(rule_id="R0001")
+        history = await second.stub.ListRuleStateChanges(request)
+        assert history.changes[0].expired
+        assert abs((history.changes[0].change_time.ToDatetime(UTC) - due).total_seconds()) < 0.001
+
+
+async def test_history_is_paged_newest_first_and_by_rule(store: Store) -> None:
+    for number in range(5):
+        await store.stub.SetRuleState(_disable(reason=str(number)))
+    other = pb.SetRuleStateRequest(rule_id="R0002", mode=rule_pb2.RULE_MODE_ENABLED)
+    await store.stub.SetRuleState(other)
+    request = pb.ListRuleStateChangesRequest(rule_id="R0001", page_size=3)
+    first = await store.stub.ListRuleStateChanges(request)
+    assert [change.state.reason for change in first.changes] == ["4", "3", "2"]
+    request.page_token = first.next_page_token
+    rest = await store.stub.ListRuleStateChanges(request)
+    assert [change.state.reason for change in rest.changes] == ["1", "0"]
+    assert rest.next_page_token == ""
+    everything = await store.stub.ListRuleStateChanges(pb.ListRuleStateChangesRequest())
+    assert everything.changes[0].rule_id == "R0002"
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"mode": rule_pb2.RULE_MODE_CLIPPED}, "confidence_max"),
+        ({"mode": rule_pb2.RULE_MODE_CLIPPED, "confidence_max": 1.5}, "confidence_max"),
+        ({"mode": rule_pb2.RULE_MODE_CLIPPED, "confidence_max": float("nan")}, "confidence_max"),
+        ({"confidence_max": 0.5}, "confidence_max"),
+        ({"expire_time": datetime(2020, 1, 1, tzinfo=UTC)}, "expire_time"),
+        ({"reason": "x" * 1025}, "reason"),
+        ({"set_by": "é" * 129}, "set_by"),
+    ],
+)
+async def test_a_state_out_of_range_is_an_invalid_argument(
+    store: Store, members: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError, match=field) as caught:
+        await store.stub.SetRuleState(_disable(**members))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert store.book.rule("R0001").state.mode == rule_pb2.RULE_MODE_ENABLED
+
+
+async def test_a_state_needs_a_mode_and_a_rule(store: Store) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as unset:
+        await store.stub.SetRuleState(pb.SetRuleStateRequest(rule_id="R0001"))
+    assert unset.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    for call, request in (
+        (store.stub.SetRuleState, _disable(rule_id="R9999")),
+        (store.stub.ClearRuleState, pb.ClearRuleStateRequest(rule_id="R9999")),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await call(request)
+        assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_without_its_database_a_change_is_unavailable_and_nothing_changes(
+    store: Store, pool: asyncpg.Pool[Any]
+) -> None:
+    await pool.execute("ALTER TABLE rule_state RENAME TO away")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await store.stub.SetRuleState(_disable())
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert store.book.rule("R0001").state.mode == rule_pb2.RULE_MODE_ENABLED
+    await pool.execute("ALTER TABLE away RENAME TO rule_state")
+    await store.stub.SetRuleState(_disable())
