@@ -129,9 +129,8 @@ def _up_in_foreground(data_dir: Path, settings: Settings) -> None:
 
     def on_ready(_: Instance) -> None:
         shown.finish()
-        click.echo(
-            f"ready after {time.monotonic() - began:.1f} s; data in {data_dir}; Ctrl-C stops it",
-            err=True,
+        shown.say(
+            f"ready after {time.monotonic() - began:.1f} s; data in {data_dir}; Ctrl-C stops it"
         )
 
     with shown:

@@ -60,6 +60,11 @@ class StartupList:
         with suppress(OSError):
             self._show(report, known)
 
+    def say(self, line: str) -> None:
+        """Print a line."""
+        with suppress(OSError):
+            click.echo(line, err=True)
+
     def _show(self, report: ChildReport, known: ChildReport | None) -> None:
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
