@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -56,22 +57,31 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.DecnetError:
     away, a proxy answered) is mapped by its code alone.
     """
     name = error.code().name
-    kind = _BY_CODE.get(name, errors.InternalError)
-    message = error.details() or name
-    metadata: dict[str, str] = {}
-    reason = ""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # duck-typed on both sides
-    for detail in status.details if status else ():
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info) and info.domain == DOMAIN:
-            reason, metadata = info.reason, dict(info.metadata)
-    if kind is errors.InternalError and name != "INTERNAL":
-        metadata["status"] = name
-    found = kind(message, **metadata)
-    if reason:
-        # The instance carries the sender's reason, which may be finer than the class.
-        found.reason = reason  # type: ignore[misc]
+    found = _BY_CODE.get(name, errors.InternalError)(error.details() or name)
+    info = _error_info(error)
+    if info is not None:
+        found.metadata = dict(info.metadata)
+        if info.reason:
+            # The instance carries the sender's reason, which may be finer than the class.
+            found.reason = info.reason  # type: ignore[misc]
+    if isinstance(found, errors.InvalidArgumentError):
+        found.field = found.metadata.get("field", "")
+    if isinstance(found, errors.InternalError) and name != "INTERNAL":
+        found.metadata["status"] = name
     return found
+
+
+def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
+    """Return what our boundary said of an error; None where another wrote the details."""
+    info = error_details_pb2.ErrorInfo()
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # duck-typed on both sides
+        for detail in status.details if status else ():
+            if detail.Unpack(info) and info.domain == DOMAIN:
+                return info
+    except (ValueError, DecodeError):
+        _log.debug("unreadable error details", extra={"status": error.code().name})
+    return None
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.DecnetError) -> None:

@@ -163,13 +163,20 @@ async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) ->
     if not settings.nats_url:
         raise SettingsError("DECNET_TTP_NATS_URL is not set; name a NATS server")
 
+    told: set[str] = set()
+
     async def on_error(error: Exception) -> None:
-        _log.debug("bus error", extra={"error": type(error).__name__})
+        # Once per kind and outage: the client tries ten times a second.
+        kind = type(error).__name__
+        level = logging.DEBUG if kind in told else logging.WARNING
+        told.add(kind)
+        _log.log(level, "bus error", extra={"connection": name, "error": kind})
 
     async def on_disconnect() -> None:
         _log.warning("bus disconnected", extra={"connection": name})
 
     async def on_reconnect() -> None:
+        told.clear()
         _log.info("bus connected again", extra={"connection": name})
 
     client = await nats.connect(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ def _positive_int(text: str) -> int:
 
 def _positive_float(text: str) -> float:
     value = float(text)
-    if not value > 0:
+    if not 0 < value < math.inf:
         raise ValueError("use a number above 0")
     return value
 
@@ -198,6 +199,8 @@ def _from_file(path: str) -> dict[str, str]:
             raise SettingsError(
                 f"{path}: unknown setting {key!r}; allowed are {', '.join(sorted(known))}"
             )
+        if isinstance(value, dict):
+            raise SettingsError(f"{path}: {key} cannot be a table; give it a value")
         values[key] = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return values
 

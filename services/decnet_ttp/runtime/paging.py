@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -69,7 +68,7 @@ def decode_token(token: str, arguments: bytes) -> list[Any] | None:
     try:
         raw = base64.b64decode(token, altchars=b"-_", validate=True)
         key = orjson.loads(raw[_DIGEST_BYTES:])
-    except (binascii.Error, orjson.JSONDecodeError) as error:
+    except ValueError as error:  # neither base64 of ASCII, nor JSON within
         raise _refusal() from error
     if raw[:_DIGEST_BYTES] != _digest(arguments) or not isinstance(key, list):
         raise _refusal()

@@ -29,6 +29,8 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _POLL_STARTING_S = 0.05
 _POLL_RUNNING_S = 2.0
 
+_MAX_PORT = 65_535
+
 _log = logging.getLogger(__name__)
 
 Ready = Callable[[], Awaitable[bool]]
@@ -115,22 +117,31 @@ class Server:
         if listen.startswith("unix:"):
             path = Path(listen.removeprefix("unix:"))
             _remove_stale_socket(path)
-            self._server.add_insecure_port(listen)
+            self._bind_port(listen, None)
             return listen
         host, _, port = listen.rpartition(":")
+        if not (host and port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
+            raise SettingsError(
+                f"listen: {listen} is no address; use unix:/path/to.sock or host:port"
+            )
         credentials = _server_credentials(self._settings)
         if credentials is None and not _is_loopback(host) and not self._settings.insecure:
             raise SettingsError(
                 f"listen: {listen} is reachable from other hosts without TLS; set tls_cert, "
                 "tls_key and tls_ca, or insecure=true inside a network you trust"
             )
-        if credentials is None:
-            bound = self._server.add_insecure_port(listen)
-        else:
-            bound = self._server.add_secure_port(listen, credentials)
-        if bound == 0:
-            raise SettingsError(f"listen: cannot bind {listen}; is the port {port} taken?")
-        return f"{host}:{bound}"
+        return f"{host}:{self._bind_port(listen, credentials)}"
+
+    def _bind_port(self, listen: str, credentials: grpc.ServerCredentials | None) -> int:
+        try:
+            if credentials is None:
+                return self._server.add_insecure_port(listen)
+            return self._server.add_secure_port(listen, credentials)
+        except RuntimeError as error:
+            raise SettingsError(
+                f"listen: cannot bind {listen}; is it taken, or its directory missing, or its path "
+                "longer than a socket's may be?"
+            ) from error
 
     async def _set_serving(self, serving: bool) -> None:  # noqa: FBT001 - one positional state
         if serving == self._serving:
@@ -149,6 +160,8 @@ class Server:
         reached = False
         while not self._stop.is_set():
             now = await ready()
+            if self._stop.is_set():
+                return
             reached = reached or now
             await self._set_serving(now)
             try:
@@ -202,10 +215,12 @@ class Server:
 
     async def _run_tasks(self, ready: Ready, tasks: Sequence[Task]) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_readiness(ready))
+            following = group.create_task(self._follow_readiness(ready))
             for task in tasks:
                 group.create_task(self._guarded(task))
             await self._stop.wait()
+            # A check that hangs must not hold up the end.
+            following.cancel()
             await self._set_serving(False)
 
     async def _guarded(self, task: Task) -> None:
