@@ -111,7 +111,7 @@ def check(paths: Sequence[Path], *, as_json: bool) -> None:
         for problem in pack.problems:
             click.echo(str(problem))
         faulty = sum(bool(outcome.problems) for outcome in pack.files)
-        click.echo(f"{len(pack.rules)} rules are sound, {faulty} files are not", err=True)
+        click.echo(f"sound rules: {len(pack.rules)}, faulty files: {faulty}", err=True)
     _end(pack)
 
 

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`decnet-ttp rules` as a process, against files and a real rule-store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from decnet_ttp.attack.loader import load_catalogue
+from decnet_ttp.rule_store.vocabulary import Vocabulary
+from decnet_ttp.v1 import rule_pb2
+from rule_store.serving import Store, until
+from rule_store.serving import serving as serve
+
+FIXTURES = Path(__file__).parent.parent / "rule_store"
+SOUND = FIXTURES / "rules"
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+async def _rules(*args: object, **settings: str) -> Done:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("DECNET_TTP_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "decnet_ttp.cli.main",
+        "rules",
+        *map(str, args),
+        env=inherited | {f"DECNET_TTP_{name}": value for name, value in settings.items()},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    # Not tmp_path: with a long test name it is too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="rules-") as parent:
+        folder = Path(parent) / "ttp"
+        shutil.copytree(SOUND / "ttp", folder)
+        async with serve(folder, Vocabulary(load_catalogue())) as running:
+            yield running
+
+
+def _target(store: Store) -> str:
+    return f"unix:{store.folder.parent}/rs.sock"
+
+
+async def test_check_accepts_sound_rules_and_ends_with_0() -> None:
+    done = await _rules("check", SOUND)
+    assert (done.code, done.out, done.err) == (0, "", "sound rules: 3, faulty files: 0\n")
+
+
+async def test_check_names_every_fault_and_ends_with_1() -> None:
+    """Static checks only: the example that would fail when run is not reported."""
+    folder = FIXTURES / "broken"
+    names = ("revoked_technique", "example_is_not_silent", "pattern_outside_re2")
+    done = await _rules("check", *(folder / f"{name}.yaml" for name in names))
+    assert done.code == 1
+    expected = (folder / "expected.txt").read_text(encoding="utf-8").splitlines()
+    assert done.out.splitlines() == [
+        f"{folder}/{line}"
+        for name in names
+        for line in expected
+        if line.startswith(f"{name}.yaml:") and not name.startswith("example")
+    ]
+    assert done.err == "sound rules: 1, faulty files: 2\n"
+
+
+async def test_check_as_json() -> None:
+    path = FIXTURES / "broken" / "version_zero.yaml"
+    done = await _rules("check", "--json", path, SOUND)
+    assert done.code == 1
+    assert done.json() == {
+        "rules": 3,
+        "problems": [
+            {
+                "path": str(path),
+                "line": 3,
+                "column": 15,
+                "message": "`rule_version` is 0; allowed: at least 1",
+            }
+        ],
+    }
+
+
+async def test_check_of_no_such_path_is_wrong_usage() -> None:
+    done = await _rules("check", "/nowhere")
+    assert done.code == 2
+    assert "Path '/nowhere' does not exist." in done.err
+
+
+async def test_check_without_a_path_takes_the_rules_in_use() -> None:
+    done = await _rules("check", RULES_DIR=str(SOUND))
+    assert (done.code, done.err) == (0, "sound rules: 3, faulty files: 0\n")
+
+
+async def test_test_shows_a_line_a_rule() -> None:
+    done = await _rules("test", SOUND)
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        "rule\tmust match\tmust not\tresult",
+        "R0001\t2\t2\tpassed",
+        "R0002\t1\t1\tpassed",
+        "R0003\t1\t1\tnot run, its lifter decides",
+    ]
+
+
+async def test_test_ends_with_1_when_an_example_does_not_go_as_written() -> None:
+    path = FIXTURES / "broken" / "example_does_not_match.yaml"
+    plain = await _rules("test", path)
+    assert plain.code == 1
+    assert plain.out.splitlines()[1] == "example_does_not_match\t1\t1\tFAILED"
+    fault = "the example must give T1105 but gives nothing; mend the rule or the example"
+    assert plain.err == f"{path}:13:7: {fault}\n"
+    done = await _rules("test", "--json", path)
+    assert done.code == 1
+    (rule,) = done.json()["rules"]
+    assert rule["passed"] is False
+    assert rule["examples"][0] == {
+        "example": "tests.match[0]",
+        "must_match": True,
+        "ran": True,
+        "emitted": [],
+        "fault": fault,
+    }
+    assert rule["examples"][1]["fault"] is None
+    assert [problem["line"] for problem in done.json()["problems"]] == [13]
+
+
+async def test_schema_describes_every_key_of_a_rule() -> None:
+    done = await _rules("schema")
+    schema = done.json()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["required"] == [
+        "rule_id",
+        "rule_version",
+        "name",
+        "description",
+        "applies_to",
+        "match",
+        "emits",
+        "tests",
+    ]
+    assert schema["additionalProperties"] is False
+
+
+async def test_list_shows_state_and_errors(store: Store) -> None:
+    store.book.set_state(
+        "R0001", rule_pb2.RuleState(mode=rule_pb2.RULE_MODE_CLIPPED, confidence_max=0.5)
+    )
+    (store.folder / "R0009.yaml").write_text("rule_id: R0009\n", encoding="utf-8")
+    await until(lambda: bool(store.book.problems))
+    done = await _rules("list", RULE_STORE=_target(store))
+    assert done.code == 0
+    assert [line.split("\t") for line in done.out.splitlines()] == [
+        ["rule", "version", "name", "kinds", "techniques", "confidence", "state", "error"],
+        ["R0001", "3", "fetch_tool", "command", "T1105 T1059.004", "0.85", "clipped to 0.50", ""],
+        [
+            "R0002", "1", "scanner_request", "http_request", "T1595.002", "0.90",
+            "experimental, enabled", "",
+        ],
+        ["R0003", "1", "brute_force", "auth_attempt", "T1110", "0.85", "enabled", ""],
+    ]  # fmt: skip
+    assert f"{store.folder}/R0009.yaml:1:1: `name` is missing; every rule needs it" in done.err
+
+
+async def test_list_as_json_is_one_array_of_rules(store: Store) -> None:
+    found = (await _rules("list", "--json", RULE_STORE=_target(store))).json()
+    assert [rule["rule_id"] for rule in found] == ["R0001", "R0002", "R0003"]
+    assert found[0]["rule_version"] == 3
+    assert found[0]["state"]["mode"] == "RULE_MODE_ENABLED"
+    assert found[0]["load_error"] == ""
+
+
+async def test_show_has_definition_examples_and_state(store: Store) -> None:
+    done = await _rules("show", "R0001", RULE_STORE=_target(store))
+    assert done.code == 0
+    assert "rule        R0001 version 3, fetch_tool\n" in done.out
+    assert "emits       T1059.004 (TA0002) with confidence 0.40\n" in done.out
+    assert "state       enabled\n" in done.out
+    assert (
+        "  any of\n"
+        r"    command_text matches (?i)\b(wget|curl)\s+(-\S+\s+)*https?://"
+        "\n"
+        "    all of\n"
+        "      command_text contains tftp | ftpget, whatever the case\n"
+        "      not\n"
+        "        pwd or src equals /home/build\n"
+    ) in done.out
+    assert "  command_text: wget http://198.51.100.7/x  ->  T1105 T1059.004\n" in done.out
+    assert "must not match\n  command_text: man wget\n" in done.out
+
+
+async def test_show_as_json_adds_the_examples_only_of_this_very_version(store: Store) -> None:
+    shown = (await _rules("show", "R0003", "--json", RULE_STORE=_target(store))).json()
+    assert shown["lifter_predicate"]["parameters"] == {"fail_threshold": 5.0}
+    assert shown["tests"]["match"][0]["techniques"] == ["T1110"]
+    (store.folder / "R0003.yaml").write_text("rule_id: [", encoding="utf-8")
+    await until(lambda: bool(store.book.rule("R0003").load_error))
+    broken = (await _rules("show", "R0003", "--json", RULE_STORE=_target(store))).json()
+    assert broken["tests"] is None
+    assert broken["load_error"] != ""
+
+
+async def test_show_of_an_unknown_rule_is_one_line(store: Store) -> None:
+    done = await _rules("show", "R9999", RULE_STORE=_target(store))
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("\n") == 1
+    assert "no rule has this id" in done.err
+
+
+async def test_list_without_a_rule_store_is_one_line(tmp_path: Path) -> None:
+    done = await _rules("list", RULE_STORE=f"unix:{tmp_path}/none.sock")
+    assert (done.code, done.out) == (1, "")
+    assert "cannot be reached; start it with `decnet-ttp up`" in done.err
