@@ -56,7 +56,8 @@ class Upstream:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    # PostgreSQL's text cannot hold NUL, and no identifier has one for a good reason.
+    return value.replace("\0", "") if isinstance(value, str) else ""
 
 
 @dataclass(slots=True)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 #: Errors that say nothing about the messages: a stage is away, and the same batch may pass later.
 _PASSING = (UnavailableError, AbortedError, DeadlineExceededError, ResourceExhaustedError)
 
+#: Longest identifier of a message, in bytes (the bound in event.proto).
+_MAX_ORIGIN_BYTES = 512
+
 #: Longest delay of a redelivery, in seconds.
 _MAX_DELAY_S = 60.0
 
@@ -66,6 +69,12 @@ class Counters:
 class _Item:
     message: Msg
     upstream: Upstream
+
+
+def _origin(ident: str, place: str) -> str:
+    """Return the id of a message: its envelope's where that can be kept, else its place."""
+    usable = ident and "\0" not in ident and len(ident.encode()) <= _MAX_ORIGIN_BYTES
+    return ident if usable else place
 
 
 class Consumer:
@@ -172,7 +181,7 @@ class Consumer:
                 continue
             sequence = message.metadata.sequence.stream
             upstream = Upstream(
-                origin_id=(envelope.id or f"{message.metadata.stream}:{sequence}")[:512],
+                origin_id=_origin(envelope.id, f"{message.metadata.stream}:{sequence}"),
                 topic=envelope.topic,
                 payload=envelope.payload,
                 size_bytes=len(message.data),

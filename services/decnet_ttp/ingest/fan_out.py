@@ -53,7 +53,8 @@ _PARTS = (
 
 def _identifier(value: Any) -> str:
     if isinstance(value, str) and value:
-        return value if len(value.encode("utf-8", "replace")) <= MAX_ID else ""
+        usable = "\0" not in value and len(value.encode()) <= MAX_ID
+        return value if usable else ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return ""

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Composition root of a tagger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from decnet_ttp.attack import load_catalogue
+from decnet_ttp.runtime.clients import open_channel
+from decnet_ttp.runtime.config import Settings, SettingsError
+from decnet_ttp.runtime.server import Server
+from decnet_ttp.tagger.evaluation import Evaluation
+from decnet_ttp.tagger.lifter import load_lifters
+from decnet_ttp.tagger.rule_follower import RuleFollower
+from decnet_ttp.tagger.servicer import TaggerServicer
+from decnet_ttp.v1 import rule_store_service_pb2_grpc, tagger_service_pb2_grpc
+
+
+async def run(settings: Settings, lifters: Sequence[str]) -> None:
+    """Run a tagger until SIGTERM.
+
+    Args:
+        settings: Where the rule-store is.
+        lifters: Names of the lifters to host; none means all.
+
+    Raises:
+        SettingsError: The rule-store is not named.
+        DecnetError: A lifter is not installed, or no ATT&CK catalogue can be loaded.
+    """
+    if not settings.rule_store:
+        raise SettingsError("a tagger needs DECNET_TTP_RULE_STORE; name its gRPC target")
+    hosted = load_lifters(lifters)
+    catalogue = load_catalogue(
+        bundle=settings.attack_bundle,
+        sha256=settings.attack_sha256,
+        cache_dir=settings.attack_cache_dir,
+    )
+    async with AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(open_channel(settings.rule_store, settings))
+        follower = RuleFollower(
+            rule_store_service_pb2_grpc.RuleStoreServiceStub(channel), hosted, catalogue
+        )
+        servicer = TaggerServicer(
+            lifters=hosted,
+            follower=follower,
+            evaluation=Evaluation(hosted, attack_release=catalogue.attack_release),
+            attack_release=catalogue.attack_release,
+        )
+
+        async def ready() -> bool:
+            return follower.loaded
+
+        server = Server(settings, name="tagger").add(
+            tagger_service_pb2_grpc.add_TaggerServiceServicer_to_server,
+            servicer,
+            "decnet_ttp.v1.TaggerService",
+        )
+        await server.run(ready=ready, tasks=[follower.follow])

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A batch of events through the rules in force: tags, failures, and what was held back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter
+from decnet_ttp.tagger.rule_set import LiveRule, RuleSet
+from decnet_ttp.v1 import event_pb2, tag_pb2, tagger_service_pb2
+
+#: Events between two looks at the clock, and how long the event loop may wait for its turn.
+_EVENTS_PER_LOOK = 32
+_MAX_HOLD_S = 0.02
+
+_log = logging.getLogger(__name__)
+
+
+class Evaluation:
+    """Evaluates batches.
+
+    Args:
+        lifters: The lifters this process hosts.
+        attack_release: Release written on every tag.
+        clock: Seconds since the epoch, for states that end.
+    """
+
+    def __init__(
+        self,
+        lifters: Sequence[Lifter],
+        *,
+        attack_release: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._lifters = lifters
+        self._release = attack_release
+        self._clock = clock
+        self._logged: set[tuple[str, str, str]] = set()
+
+    async def tag(
+        self, request: tagger_service_pb2.TagEventsRequest, rules: RuleSet
+    ) -> tagger_service_pb2.TagEventsResponse:
+        """Tag a batch with one set of rules, letting the event loop breathe between events."""
+        response = tagger_service_pb2.TagEventsResponse()
+        now_s = self._clock()
+        looked_s = time.monotonic()
+        count = 0
+        by_kind: dict[str, list[tuple[str, Evaluator]]] = {}
+        for group in request.groups:
+            out: tag_pb2.TagGroup | None = None
+            for event in group.events:
+                count += 1
+                if not count % _EVENTS_PER_LOOK and time.monotonic() - looked_s > _MAX_HOLD_S:
+                    await asyncio.sleep(0)
+                    looked_s = time.monotonic()
+                kind = event.source_kind
+                evaluators = by_kind.get(kind)
+                if evaluators is None:
+                    evaluators = by_kind[kind] = self._evaluators(kind, rules)
+                for lifter, evaluator in evaluators:
+                    for finding in self._lift(lifter, evaluator, group, event, response):
+                        live = rules.rules[finding.rule.rule_id]
+                        if self._withheld(live, now_s):
+                            response.withheld_count += len(finding.emissions)
+                            continue
+                        if out is None:
+                            out = response.groups.add(
+                                origin_id=group.origin_id,
+                                anchor=group.anchor,
+                                session_id=group.session_id,
+                                decky_id=group.decky_id,
+                            )
+                        self._write(out, event, finding, live, now_s)
+        return response
+
+    def _evaluators(self, kind: str, rules: RuleSet) -> list[tuple[str, Evaluator]]:
+        return [
+            (lifter.name, rules.evaluators[lifter.name])
+            for lifter in self._lifters
+            if kind in lifter.source_kinds and lifter.name in rules.evaluators
+        ]
+
+    def _lift(
+        self,
+        lifter: str,
+        evaluator: Evaluator,
+        group: event_pb2.EventGroup,
+        event: event_pb2.Event,
+        response: tagger_service_pb2.TagEventsResponse,
+    ) -> Iterable[Finding]:
+        """Run a lifter on an event; whatever it raises costs this lifter's tags of this event."""
+        try:
+            return list(evaluator.lift(event))
+        except Exception as error:  # noqa: BLE001 - the one tolerant wrapper around lifters
+            reason = type(error).__name__
+            response.failures.add(
+                origin_id=group.origin_id,
+                source_kind=event.source_kind,
+                source_id=event.source_id,
+                lifter=lifter,
+                reason=reason,
+            )
+            key = (lifter, event.source_kind, reason)
+            if key not in self._logged:
+                self._logged.add(key)
+                _log.exception(
+                    "lifter failed; further failures of this kind are only counted",
+                    extra={"lifter": lifter, "source_kind": event.source_kind},
+                )
+            return ()
+
+    @staticmethod
+    def _withheld(live: LiveRule, now_s: float) -> bool:
+        return live.withheld and (live.experimental or now_s < live.expires_s)
+
+    def _write(
+        self,
+        out: tag_pb2.TagGroup,
+        event: event_pb2.Event,
+        finding: Finding,
+        live: LiveRule,
+        now_s: float,
+    ) -> None:
+        rule = live.rule
+        ceiling = live.ceiling if now_s < live.expires_s else 1.0
+        for position in finding.emissions:
+            target = live.targets[position]
+            tag = out.tags.add()
+            tag.source_kind = event.source_kind
+            tag.source_id = event.source_id
+            if event.HasField("observe_time"):
+                tag.observe_time.seconds = event.observe_time.seconds
+                tag.observe_time.nanos = event.observe_time.nanos
+            tag.rule_id = rule.rule_id
+            tag.rule_version = rule.rule_version
+            tag.tactic = target.tactic
+            tag.technique_id = target.technique_id
+            tag.sub_technique_id = target.sub_technique_id
+            tag.confidence = min(target.confidence, ceiling)
+            tag.evidence.CopyFrom(finding.evidence)
+            tag.attack_release = self._release

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What a lifter is: a plug-in that turns events into findings, and nothing else.
+
+A lifter is a class named by an entry point in the group `decnet_ttp.lifters`. It says which kinds
+of events it reads and which rules it owns, and compiles its rules to an evaluator. Everything
+around it (batches, rule states, tolerance, confidence, tag messages) is done by the tagger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from decnet_ttp.core.errors import NotFoundError
+from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2
+
+ENTRY_POINT_GROUP = "decnet_ttp.lifters"
+
+
+class UnknownLifterError(NotFoundError):
+    """No installed lifter has that name."""
+
+    reason = "LIFTER_UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that fired on an event.
+
+    Attributes:
+        rule: The rule.
+        evidence: Why it fired.
+        emissions: Positions within `rule.emissions` of what it emits.
+    """
+
+    rule: rule_pb2.Rule
+    evidence: tag_pb2.Evidence
+    emissions: Sequence[int]
+
+
+class Evaluator(Protocol):
+    """The compiled rules of one lifter; immutable."""
+
+    def lift(self, event: event_pb2.Event) -> Iterable[Finding]:
+        """Return what fires on an event. Pure: same event, same findings; no input or output."""
+        ...
+
+
+class Lifter(Protocol):
+    """A plug-in.
+
+    Attributes:
+        name: Its name, as in the entry point.
+        source_kinds: Kinds of events it reads.
+    """
+
+    name: str
+    source_kinds: frozenset[str]
+
+    def owns(self, rule: rule_pb2.Rule) -> bool:
+        """Whether this lifter evaluates a rule; each rule has at most one owner."""
+        ...
+
+    def compile(self, rules: Sequence[rule_pb2.Rule], previous: Evaluator | None) -> Evaluator:
+        """Compile rules this lifter owns.
+
+        Args:
+            rules: The rules.
+            previous: The evaluator before the change, to take over what stays the same.
+
+        Raises:
+            DecnetError: A rule cannot be compiled.
+        """
+        ...
+
+
+def load_lifters(names: Sequence[str]) -> list[Lifter]:
+    """Return the lifters with these names, or all that are installed.
+
+    Raises:
+        UnknownLifterError: A name is not installed.
+    """
+    found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    for name in names:
+        if name not in found:
+            raise UnknownLifterError(
+                f"no lifter {name!r}; installed are {', '.join(sorted(found))}", lifter=name
+            )
+    return [found[name].load()() for name in (names or sorted(found))]

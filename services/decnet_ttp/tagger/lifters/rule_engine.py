@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The rule engine: evaluates every rule whose match is a condition on fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from decnet_ttp.core.source_kinds import SourceKind
+from decnet_ttp.matching import RulePack
+from decnet_ttp.tagger.evidence import evidence_of
+from decnet_ttp.tagger.lifter import Evaluator, Finding
+from decnet_ttp.v1 import event_pb2, rule_pb2
+
+
+class _Evaluator:
+    """The compiled conditions."""
+
+    def __init__(self, pack: RulePack) -> None:
+        self.pack = pack
+
+    def lift(self, event: event_pb2.Event) -> Iterator[Finding]:
+        """Yield the rules whose condition holds."""
+        for match in self.pack.evaluate(event):
+            yield Finding(
+                match.rule,
+                evidence_of(event, list(match.spans())),
+                range(len(match.rule.emissions)),
+            )
+
+
+class RuleEngine:
+    """The lifter of rules that need no code."""
+
+    name = "rule_engine"
+    source_kinds: frozenset[str] = frozenset(
+        {
+            SourceKind.COMMAND,
+            SourceKind.HTTP_REQUEST,
+            SourceKind.AUTH_ATTEMPT,
+            SourceKind.PAYLOAD,
+        }
+    )
+
+    def owns(self, rule: rule_pb2.Rule) -> bool:
+        """Whether the rule's match is a condition."""
+        return bool(rule.WhichOneof("match") == "condition")
+
+    def compile(self, rules: Sequence[rule_pb2.Rule], previous: Evaluator | None) -> _Evaluator:
+        """Compile the conditions; unchanged ones are taken over.
+
+        Raises:
+            RuleInvalidError: A condition cannot be compiled.
+        """
+        older = previous.pack if isinstance(previous, _Evaluator) else None
+        return _Evaluator(RulePack.compile(rules, older))

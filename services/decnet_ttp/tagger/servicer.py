@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""TaggerService."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from decnet_ttp import program_version
+from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from decnet_ttp.matching import explain
+from decnet_ttp.tagger.evaluation import Evaluation
+from decnet_ttp.tagger.lifter import Lifter
+from decnet_ttp.tagger.rule_follower import RuleFollower
+from decnet_ttp.v1 import tagger_service_pb2, tagger_service_pb2_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+#: Events of one call (the bound of TagEvents).
+MAX_EVENTS = 10_000
+
+
+class RulesNotLoadedError(UnavailableError):
+    """No snapshot of the rules has arrived yet."""
+
+    reason = "RULES_NOT_LOADED"
+
+
+class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
+    """Answers TaggerService.
+
+    Args:
+        lifters: The lifters of this process.
+        follower: The rules in force.
+        evaluation: Evaluates batches.
+        attack_release: Release of the loaded catalogue.
+    """
+
+    def __init__(
+        self,
+        *,
+        lifters: Sequence[Lifter],
+        follower: RuleFollower,
+        evaluation: Evaluation,
+        attack_release: str,
+    ) -> None:
+        self._lifters = lifters
+        self._follower = follower
+        self._evaluation = evaluation
+        self._release = attack_release
+
+    async def TagEvents(
+        self, request: tagger_service_pb2.TagEventsRequest, context: Context
+    ) -> tagger_service_pb2.TagEventsResponse:
+        """Tag a batch with the rules in force at its begin."""
+        if not self._follower.loaded:
+            raise RulesNotLoadedError("no rules are loaded yet; try again")
+        count = 0
+        for index, group in enumerate(request.groups):
+            count += len(group.events)
+            for number, event in enumerate(group.events):
+                if not event.source_kind or not event.source_id:
+                    raise InvalidArgumentError(
+                        "an event has no source_kind or source_id; give it both",
+                        field=f"groups[{index}].events[{number}]",
+                    )
+        if count > MAX_EVENTS:
+            raise InvalidArgumentError(
+                f"{count} events; send at most {MAX_EVENTS} in one call", field="groups"
+            )
+        return await self._evaluation.tag(request, self._follower.rules)
+
+    async def DescribeTagger(
+        self, request: tagger_service_pb2.DescribeTaggerRequest, context: Context
+    ) -> tagger_service_pb2.DescribeTaggerResponse:
+        """Tell lifters, rules and releases."""
+        rules = self._follower.rules
+        answer = tagger_service_pb2.DescribeTaggerResponse(
+            rules_revision=self._follower.revision,
+            rules_epoch=self._follower.epoch,
+            attack_release=self._release,
+            program_version=program_version(),
+        )
+        for lifter in self._lifters:
+            answer.lifters.add(
+                name=lifter.name,
+                source_kinds=sorted(lifter.source_kinds),
+                rule_count=rules.counts.get(lifter.name, 0),
+            )
+        return answer
+
+    async def ExplainEvent(
+        self, request: tagger_service_pb2.ExplainEventRequest, context: Context
+    ) -> tagger_service_pb2.ExplainEventResponse:
+        """Tell which condition of a rule held on an event."""
+        live = self._follower.rules.rules.get(request.rule_id)
+        if live is None:
+            raise NotFoundError(
+                "this tagger has no such rule; see decnet-ttp rules list", rule_id=request.rule_id
+            )
+        if request.event.source_kind not in live.rule.applies_to:
+            raise InvalidArgumentError(
+                f"rule {request.rule_id} reads {', '.join(live.rule.applies_to)}",
+                field="event.source_kind",
+            )
+        matched, outcomes = explain(live.rule, request.event)
+        answer = tagger_service_pb2.ExplainEventResponse(matched=matched)
+        for outcome in outcomes:
+            answer.outcomes.add(**outcome._asdict())
+        return answer
