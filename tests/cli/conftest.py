@@ -243,3 +243,15 @@ def at(text: str) -> Timestamp:
 def at_fixture() -> Callable[[str], Timestamp]:
     """Make times out of text."""
     return at
+
+
+@pytest.fixture(name="program")
+def program_fixture() -> Callable[..., list[str]]:
+    """Make command lines of the real program."""
+    return program
+
+
+@pytest.fixture(name="program_environment")
+def program_environment_fixture() -> Callable[..., dict[str, str]]:
+    """Make environments for it."""
+    return program_environment

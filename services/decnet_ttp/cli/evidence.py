@@ -155,12 +155,14 @@ def _canary_fingerprint(shown: CanaryFingerprintEvidence) -> str:
 
 
 def _identity(shown: IdentityEvidence) -> str:
-    return f"one password on {shown.account_count} accounts (hash {shown.shared_password_hash})"
+    known_by = f" (hash {shown.shared_password_hash})" if shown.shared_password_hash else ""
+    return f"one password on {shown.account_count} accounts{known_by}"
 
 
 def _credential(shown: CredentialEvidence) -> str:
     where = _named(" on", shown.services)
-    return f"credential used {shown.reuse_count} times again{where} (hash {shown.credential_hash})"
+    known_by = f" (hash {shown.credential_hash})" if shown.credential_hash else ""
+    return f"credential used {shown.reuse_count} times again{where}{known_by}"
 
 
 def _http_fingerprint(shown: HttpFingerprintEvidence) -> str:

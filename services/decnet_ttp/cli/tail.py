@@ -9,7 +9,8 @@ reset before anything arrived, and stops following when NATS is away at that mom
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 
     from decnet_ttp.runtime.bus import Bus
 
@@ -39,12 +41,16 @@ class Tail:
         bus: A connection that comes back.
         stream: Name of the stream.
         subject: Subject, with wildcards or without.
+        report: Told, for people, that NATS fell silent and that it is back.
     """
 
-    def __init__(self, bus: Bus, *, stream: str, subject: str) -> None:
+    def __init__(
+        self, bus: Bus, *, stream: str, subject: str, report: Callable[[str], None]
+    ) -> None:
         self._bus = bus
         self._stream = stream
         self._subject = subject
+        self._report = report
         self._next = 1
         self._since: datetime | None = None
 
@@ -65,37 +71,56 @@ class Tail:
         Raises:
             nats.js.errors.NotFoundError: The stream is gone.
         """
+        silent = False
         while True:
             inbox = self._bus.nc.new_inbox()
             subscription = await self._bus.nc.subscribe(inbox)
             try:
-                try:
-                    await self._bus.js.add_consumer(self._stream, self._config(inbox))
-                except NotFoundError:
-                    raise
-                except (nats.errors.Error, ServiceUnavailableError, TimeoutError):
-                    await asyncio.sleep(_RETRY_S)
-                    continue
-                expected = 1
-                while True:
-                    try:
-                        message = await subscription.next_msg(timeout=_SILENCE_S)
-                    except nats.errors.TimeoutError:
-                        break
-                    if not message.reply.startswith("$JS.ACK."):
-                        last = (message.headers or {}).get(_LAST_CONSUMER)
-                        if last is not None and int(last) != expected - 1:
-                            break
-                        continue
-                    sequence = message.metadata.sequence
-                    if sequence.consumer != expected:
-                        break
-                    expected += 1
-                    self._next, self._since = sequence.stream + 1, None
-                    yield message
+                if await self._deliver_to(inbox):
+                    if silent:
+                        self._report("NATS is back; going on where it stopped")
+                        silent = False
+                    async with aclosing(self._in_order(subscription)) as messages:
+                        async for message in messages:
+                            yield message
+            except nats.errors.TimeoutError:
+                self._report("NATS is silent; waiting for it")
+                silent = True
             finally:
                 if not self._bus.nc.is_closed:
                     await subscription.unsubscribe()
+
+    async def _deliver_to(self, inbox: str) -> bool:
+        """Have the server send from the next message on; False when it cannot be asked now."""
+        try:
+            await self._bus.js.add_consumer(self._stream, self._config(inbox))
+        except NotFoundError:
+            raise
+        except (nats.errors.Error, ServiceUnavailableError, TimeoutError):
+            await asyncio.sleep(_RETRY_S)
+            return False
+        return True
+
+    async def _in_order(self, subscription: Subscription) -> AsyncGenerator[Msg, None]:
+        """Yield messages until one is missing.
+
+        Raises:
+            nats.errors.TimeoutError: Neither messages nor signs of life come any more.
+        """
+        expected = 1
+        while True:
+            message = await subscription.next_msg(timeout=_SILENCE_S)
+            if not message.reply.startswith("$JS.ACK."):
+                last = (message.headers or {}).get(_LAST_CONSUMER)
+                if last is not None and int(last) != expected - 1:
+                    return
+                continue
+            sequence = message.metadata.sequence
+            if sequence.consumer != expected:
+                return
+            expected += 1
+            self._next, self._since = sequence.stream + 1, None
+            yield message
 
     def _config(self, inbox: str) -> ConsumerConfig:
         config = ConsumerConfig(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sys
 import threading
@@ -12,7 +13,6 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -64,6 +64,8 @@ def watch(
 ) -> None:
     """Show what is being tagged, one line per message that gave new tags, until Ctrl-C."""
     settings = replace(connection.settings, nats_url=connection.nats_url)
+    # What the bus logs for operators is told here in words of this command.
+    logging.getLogger("decnet_ttp").addHandler(logging.NullHandler())
     try:
         run(_follow(connection, settings, since=since, count=count, as_json=as_json))
     except KeyboardInterrupt:
@@ -85,27 +87,26 @@ async def _follow(
     from decnet_ttp.cli.tail import Tail
     from decnet_ttp.runtime.bus import TTP_STREAM
 
-    place = urlsplit(settings.nats_url)
+    place = _without_credentials(settings.nats_url)
     async with AsyncExitStack() as stack:
         show = _show_json if as_json else await _lines(connection, settings, stack)
         bus = await _connect(settings)
         # Nothing is published here, so there is nothing to flush.
         stack.push_async_callback(bus.nc.close)
         try:
-            tail = Tail(bus, stream=TTP_STREAM, subject=TAGGED_SUBJECT)
+            tail = Tail(bus, stream=TTP_STREAM, subject=TAGGED_SUBJECT, report=_report)
             await tail.open(datetime.now(UTC) - since if since else None)
             start = f"the last {since}" if since else "now"
             click.echo(f"watching {TAGGED_SUBJECT} from {start} on; Ctrl-C ends", err=True)
             await _show_each(tail, show, count)
         except NotFoundError as error:
             raise FailedPreconditionError(
-                f"NATS at {place.hostname}:{place.port} has no stream {TTP_STREAM}; start the "
-                "services, which make it"
+                f"the bus {place} has no stream {TTP_STREAM}; start the services, which make it"
             ) from error
         except (nats.errors.Error, TimeoutError) as error:
             raise UnavailableError(
-                f"NATS at {place.hostname}:{place.port} gives no messages "
-                f"({type(error).__name__}); see that it runs with JetStream"
+                f"the bus {place} gives no messages ({type(error).__name__}); see that it runs "
+                "with JetStream"
             ) from error
 
 
@@ -197,15 +198,23 @@ async def _connect(settings: Settings) -> Bus:
 
     from decnet_ttp.runtime.bus import connect_bus
 
-    place = urlsplit(settings.nats_url)
     try:
         async with asyncio.timeout(_CONNECT_S):
             return await connect_bus(settings, name="decnet-ttp watch")
     except (TimeoutError, OSError, nats.errors.Error) as error:
         raise UnavailableError(
-            f"NATS at {place.hostname}:{place.port} cannot be reached ({type(error).__name__}); "
-            "start it with `decnet-ttp up`, or name another with DECNET_TTP_NATS_URL"
+            f"the bus {_without_credentials(settings.nats_url)} cannot be reached "
+            f"({type(error).__name__}); start it with `decnet-ttp up`, or name another with "
+            "DECNET_TTP_NATS_URL"
         ) from error
+
+
+def _without_credentials(url: str) -> str:
+    return re.sub(r"//[^/,]*@", "//", url)
+
+
+def _report(change: str) -> None:
+    click.echo(change, err=True)
 
 
 def _most_exact(techniques: list[str], sub_techniques: list[str]) -> list[str]:
