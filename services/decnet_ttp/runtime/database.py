@@ -25,7 +25,7 @@ def sqlalchemy_url(database_url: str) -> URL:
         raise SettingsError("DECNET_TTP_DATABASE_URL is not set; name a PostgreSQL server")
     try:
         url = make_url(database_url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise SettingsError(
             "DECNET_TTP_DATABASE_URL is no URL; use postgresql://user@host/name"
         ) from error
