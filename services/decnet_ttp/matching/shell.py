@@ -40,7 +40,6 @@ _TOKEN: Final = re.compile(
 _SUBSTITUTION: Final = re.compile(r"\$\(([^()]*)\)|`([^`]*)`")
 _IN_DOUBLE: Final = re.compile(r"\\([$`\"\\\n])")
 _BLANKS: Final = re.compile(r"\s+")
-_SEPARATORS: Final = re.compile(r"[;&|\n\r`()]+[ \t]*")
 
 #: Directories whose programs are meant by their bare name.
 _BIN: Final = re.compile(r"/(?:usr/(?:local/)?|opt/|system/)?s?x?bin/")
@@ -71,6 +70,7 @@ _RUNNERS: Final = {
 }
 #: Runners that matter themselves: their line is kept beside the line they run.
 _KEPT: Final = frozenset({"sudo", "doas", "busybox", "xargs", "eval"})
+_FIND_ACTIONS: Final = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _SHELLS: Final = frozenset(
     {"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "csh", "tcsh", "fish", "su", "runuser"}
 )
@@ -84,13 +84,19 @@ def command_lines(text: str) -> str:
     left out, a redirection is one word with its target (``>/etc/x``). What only runs another
     command is left out (``nohup``, ``env A=b``, ``then``, ``/usr/bin/`` before a name); ``sudo``,
     ``busybox`` and ``xargs`` give a line with and a line without them. The string of ``sh -c``
-    follows as lines of its own.
+    and what ``find -exec`` runs follow as lines of their own.
     """
     lines: list[str] = []
     _Reader(lines, 0).read(text[:MAX_CLOSE_CHARS])
     if len(text) > MAX_CLOSE_CHARS:
-        lines.append(_SEPARATORS.sub("\n", text[MAX_CLOSE_CHARS:]))
+        lines.append(_split_coarsely(text[MAX_CLOSE_CHARS:]))
     return "\n".join(lines)
+
+
+def _split_coarsely(text: str) -> str:
+    for separator in ";&|`(":
+        text = text.replace(separator + " ", "\n").replace(separator, "\n")
+    return text
 
 
 class _Reader:
@@ -157,7 +163,7 @@ class _Reader:
 
     def _end_word(self) -> None:
         if self._word is not None:
-            self._words.append(self._word)
+            self._words.append(self._word or "''")
             self._word = None
 
     def _end_command(self) -> None:
@@ -195,6 +201,11 @@ class _Reader:
             for number in range(start + 1, len(words) - 1):
                 if _OPTION_C.fullmatch(words[number]):
                     self._descend(words[number + 1])
+                    break
+        elif name == "find":
+            for number in range(start + 1, len(words) - 1):
+                if words[number] in _FIND_ACTIONS and self._depth < _MAX_DEPTH:
+                    _Reader(self._lines, self._depth + 1)._emit(words[number + 1 :])
                     break
         elif start and words[start - 1] == "eval":
             self._descend(line)
