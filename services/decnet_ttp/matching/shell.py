@@ -118,6 +118,7 @@ class _Reader:
         self._inner: list[str] = []
 
     def read(self, text: str) -> None:
+        """Add the lines of a text."""
         position, end = 0, len(text)
         match = _TOKEN.match
         while position < end:
@@ -169,7 +170,7 @@ class _Reader:
     def _end_command(self) -> None:
         self._end_word()
         if self._words:
-            self._emit(self._words)
+            self.take_words(self._words)
             self._words = []
         if self._inner:
             inner, self._inner = self._inner, []
@@ -180,7 +181,8 @@ class _Reader:
         if self._depth < _MAX_DEPTH:
             _Reader(self._lines, self._depth + 1).read(text)
 
-    def _emit(self, words: list[str]) -> None:
+    def take_words(self, words: list[str]) -> None:
+        """Add the lines of one simple command."""
         start, kept, name = 0, False, ""
         for _ in range(_MAX_RUNNERS):
             start = _after_assignments(words, start)
@@ -197,18 +199,21 @@ class _Reader:
             start = following
         line = " ".join((name, *words[start + 1 :]))
         self._lines.append(line)
-        if name in _SHELLS:
-            for number in range(start + 1, len(words) - 1):
-                if _OPTION_C.fullmatch(words[number]):
-                    self._descend(words[number + 1])
-                    break
-        elif name == "find":
-            for number in range(start + 1, len(words) - 1):
-                if words[number] in _FIND_ACTIONS and self._depth < _MAX_DEPTH:
-                    _Reader(self._lines, self._depth + 1)._emit(words[number + 1 :])
-                    break
+        if name in _SHELLS or name == "find":
+            self._follow_argument(name, words, start + 1)
         elif start and words[start - 1] == "eval":
             self._descend(line)
+
+    def _follow_argument(self, name: str, words: list[str], start: int) -> None:
+        """Add the lines of the command that a shell or `find` is given to run."""
+        for number in range(start, len(words) - 1):
+            if name == "find" and words[number] in _FIND_ACTIONS:
+                if self._depth < _MAX_DEPTH:
+                    _Reader(self._lines, self._depth + 1).take_words(words[number + 1 :])
+                return
+            if name != "find" and _OPTION_C.fullmatch(words[number]):
+                self._descend(words[number + 1])
+                return
 
 
 def _after_assignments(words: list[str], start: int) -> int:
