@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The private NATS server on its own."""
 
+import gc
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import nats
 import nats.errors
 import pytest
+from nats.aio.client import Client
 
 from decnet_ttp.embedded import proc
 from decnet_ttp.embedded.nats import NatsServer
@@ -40,8 +42,11 @@ async def test_a_client_without_the_credential_is_refused(server: NatsServer) ->
 
     async def ignore(_: Exception) -> None: ...
 
+    client = Client()
     with pytest.raises(nats.errors.Error, match=r"[Aa]uthorization"):
-        await nats.connect(f"nats://{address}", allow_reconnect=False, error_cb=ignore)
+        await client.connect(f"nats://{address}", allow_reconnect=False, error_cb=ignore)
+    await client.close()
+    gc.collect()
 
 
 async def test_the_credential_is_in_a_private_file(server: NatsServer, tmp_path: Path) -> None:

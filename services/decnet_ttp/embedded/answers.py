@@ -2,10 +2,11 @@
 """Asking the parts of a running instance whether they answer, for `status`."""
 
 import asyncio
+from typing import Any
 
 import asyncpg
-import nats
 import nats.errors
+from nats.aio.client import Client
 
 from decnet_ttp.embedded import health
 from decnet_ttp.embedded.child import Probe
@@ -13,6 +14,12 @@ from decnet_ttp.embedded.errors import NotReady
 from decnet_ttp.embedded.layout import ChildState, Instance
 
 _TIMEOUT_S = 2.0
+# allow_reconnect alone does not keep the client from trying a refused first connection again.
+_ONE_TRY: dict[str, Any] = {
+    "allow_reconnect": False,
+    "max_reconnect_attempts": 1,
+    "reconnect_time_wait": 0,
+}
 
 
 async def answering(instance: Instance) -> frozenset[str]:
@@ -33,8 +40,10 @@ def postgres(url: str) -> Probe:
     async def probe(_pid: int) -> None:
         try:
             connection = await asyncpg.connect(url, timeout=_TIMEOUT_S, ssl=False)
-            await connection.execute("SELECT 1", timeout=_TIMEOUT_S)
-            await connection.close(timeout=_TIMEOUT_S)
+            try:
+                await connection.execute("SELECT 1", timeout=_TIMEOUT_S)
+            finally:
+                await connection.close(timeout=_TIMEOUT_S)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NotReady from error
 
@@ -45,14 +54,11 @@ def nats_server(url: str) -> Probe:
     """Make a probe that passes when NATS takes a client and JetStream answers it."""
 
     async def probe(_pid: int) -> None:
+        client = Client()
         try:
-            client = await nats.connect(
-                url, allow_reconnect=False, connect_timeout=int(_TIMEOUT_S), error_cb=_ignore
-            )
-        except (OSError, TimeoutError, nats.errors.Error) as error:
-            raise NotReady from error
-        try:
-            await client.jetstream(timeout=_TIMEOUT_S).account_info()
+            async with asyncio.timeout(_TIMEOUT_S):
+                await client.connect(url, error_cb=_ignore, **_ONE_TRY)
+                await client.jetstream(timeout=_TIMEOUT_S).account_info()
         except (OSError, TimeoutError, nats.errors.Error) as error:
             raise NotReady from error
         finally:
