@@ -127,6 +127,19 @@ async def test_a_terminal_shows_the_address_and_marks_what_matched(
     assert "busybox \x1b[1;31mwget http\x1b[0m://203.0.113.9" in done.out
 
 
+async def test_a_wide_terminal_names_the_technique(
+    on_terminal: Any, tag_store: Any, tag: Make
+) -> None:
+    tag_store.tags = [tag("T1059.004", 5)]
+    tag_store.tags[0].technique_name = "Command and Scripting Interpreter"
+    tag_store.tags[0].sub_technique_name = "Command and Scripting Interpreter: Unix Shell"
+    wide = await on_terminal("tags", columns=160)
+    assert "T1059.004 Command and Scripting Interpreter: Unix Shell  R0014 v2" in wide.text
+    less = await on_terminal("tags", columns=120)
+    assert "T1059.004 Command and Scripting Inter…  R0014 v2" in less.text
+    assert max(map(len, less.text.splitlines())) <= 120
+
+
 async def test_a_long_command_is_cut_to_one_line_around_its_match(
     on_terminal: Any, tag_store: Any, tag: Make
 ) -> None:

@@ -25,6 +25,7 @@ from decnet_ttp.cli.output import (
     terminal_width,
 )
 from decnet_ttp.cli.scopes import limit_option, say_truncated, scope_options
+from decnet_ttp.cli.techniques import technique_name
 
 if TYPE_CHECKING:
     from grpc.aio import Channel
@@ -49,6 +50,8 @@ _PLAIN_COLUMNS = (
 )
 # A terminal shows this much of a session's id; --json and a pipe show all of it.
 _SESSION_WIDTH = 16
+# Beside all other columns a name needs this much to say something.
+_OTHER_COLUMNS, _SHORTEST_NAME = 82, 30
 
 
 def _techniques(
@@ -187,6 +190,13 @@ def _when(tag: Tag) -> str:
     return moment(tag.observe_time if tag.HasField("observe_time") else tag.create_time)
 
 
+def _technique(tag: Tag, room: int) -> Cell:
+    shown = tag.sub_technique_id or tag.technique_id
+    if room >= _SHORTEST_NAME:
+        shown = printable(f"{shown} {technique_name(tag)}".rstrip(), room)
+    return Cell(shown, "bold")
+
+
 async def _print_plain(found: _Tags) -> None:
     async for tag in found:
         if found.shown == 1:
@@ -221,7 +231,7 @@ async def _print_records(channel: Channel, found: Sequence[Tag]) -> None:
             (
                 [
                     _when(tag),
-                    Cell(tag.sub_technique_id or tag.technique_id, "bold"),
+                    _technique(tag, terminal_width() - _OTHER_COLUMNS),
                     f"{tag.rule_id} v{tag.rule_version}",
                     confidence_cell(tag.confidence),
                     addresses.get(attacker) or f"identity {tag.anchor.identity_uuid}",

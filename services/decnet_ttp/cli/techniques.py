@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from decnet_ttp.v1.rollup_service_pb2 import ListTechniquesRequest, TechniqueRow
     from decnet_ttp.v1.scope_pb2 import Scope
+    from decnet_ttp.v1.tag_pb2 import Tag
 
 # Below this width a terminal shows days instead of times, so that names keep their room.
 _ROOM_FOR_TIMES = 120
@@ -143,8 +144,10 @@ def _seen(stamp: Timestamp, *, wide: bool) -> str:
     return shown if wide else shown[:_DAY]
 
 
-def technique_name(row: TechniqueRow) -> str:
+def technique_name(row: TechniqueRow | Tag) -> str:
     """Return "Parent: Child" for a sub-technique, else the name; empty when neither is known."""
     if not row.sub_technique_id:
         return row.technique_name
-    return ": ".join(filter(None, (row.technique_name, row.sub_technique_name)))
+    # A store may give the name of a sub-technique with its parent's already.
+    child = row.sub_technique_name.removeprefix(f"{row.technique_name}: ")
+    return ": ".join(filter(None, (row.technique_name, child)))
