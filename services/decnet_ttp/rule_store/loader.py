@@ -26,6 +26,9 @@ from decnet_ttp.v1 import rule_pb2
 #: Folder of the rules within a rules directory.
 RULES_FOLDER: Final = "ttp"
 
+#: Problems of one file that are told; a file with more is no rule at all.
+MAX_PROBLEMS: Final = 100
+
 # An allow-list, because no list of what editors leave behind is ever complete.
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_]+\.ya?ml")
 
@@ -235,7 +238,7 @@ def load_rule(
         str(path),
         digest,
         rule=None if problems else rule,
-        problems=tuple(sorted(problems)),
+        problems=tuple(sorted(problems)[:MAX_PROBLEMS]),
         parsed=rule,
     )
 

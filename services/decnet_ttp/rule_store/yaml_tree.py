@@ -7,6 +7,7 @@ one's own, no key twice. That leaves nothing that grows when it is expanded.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -17,14 +18,14 @@ MAX_DEPTH: Final = 64
 
 Path = tuple[str | int, ...]
 
-_SCALARS: Final = frozenset(
-    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp")
-)
-_MAPPING: Final = "tag:yaml.org,2002:map"
-_SEQUENCE: Final = "tag:yaml.org,2002:seq"
+_TAG: Final = "tag:yaml.org,2002:"
+_SCALARS: Final = frozenset(_TAG + name for name in ("int", "float", "bool", "null", "timestamp"))
+# The last two are what YAML 1.1 takes a lone "=" and "<<" for.
+_TEXTS: Final = frozenset(_TAG + name for name in ("str", "value", "merge"))
+_PLAIN_COLLECTIONS: Final = frozenset({None, "!", _TAG + "map", _TAG + "seq"})
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
-# libyaml composes some ten times faster than the pure-Python parser, with the same marks.
+# libyaml parses some ten times faster than the pure-Python parser, with the same marks.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -51,14 +52,14 @@ class Tree:
 
     Attributes:
         data: Dictionaries, lists and scalars.
-        values: Where each value begins, by its path from the root.
-        keys: Where the key of each member of a mapping begins.
+        marks: The parser's mark of each value, by its path from the root.
+        key_marks: The mark of the key of each member of a mapping.
         faults: What could not be read; `data` leaves it out.
     """
 
     data: Any = None
-    values: dict[Path, Place] = field(default_factory=dict)
-    keys: dict[Path, Place] = field(default_factory=dict)
+    marks: dict[Path, Any] = field(default_factory=dict)
+    key_marks: dict[Path, Any] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def place(self, path: Path, *, of_key: bool = False) -> Place:
@@ -66,13 +67,14 @@ class Tree:
 
         An ancestor is pointed at by its key, for that is the line a reader looks for.
         """
-        if path in self.values:
-            return self.keys.get(path, self.values[path]) if of_key else self.values[path]
+        if path in self.marks:
+            mark = self.marks[path]
+            return _place(self.key_marks.get(path, mark) if of_key else mark)
         for length in range(len(path) - 1, 0, -1):
             above = path[:length]
-            if above in self.values:
-                return self.keys.get(above, self.values[above])
-        return self.values.get((), START)
+            if above in self.marks:
+                return _place(self.key_marks.get(above, self.marks[above]))
+        return _place(self.marks[()]) if self.marks else START
 
 
 def read_tree(data: bytes) -> Tree:
@@ -82,8 +84,9 @@ def read_tree(data: bytes) -> Tree:
     """
     tree = Tree()
     try:
-        _Reader(tree).read_root(_compose(_text(data)))
+        _Reader(tree).read(_text(data))
     except _UnreadableError as error:
+        tree.data = None
         tree.faults.append(error.fault)
     return tree
 
@@ -110,95 +113,130 @@ def _text(data: bytes) -> str:
         raise _UnreadableError(place, "not UTF-8; save the file as UTF-8") from error
 
 
-def _compose(text: str) -> yaml.Node:
-    try:
-        if deepest := _too_deep(text):
-            raise _UnreadableError(deepest, f"nested too deep; allowed: {MAX_DEPTH} levels")
-        node = yaml.compose(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        what = " ".join(part for part in (error.context, error.problem) if part)
-        place = _place(mark) if mark else START
-        raise _UnreadableError(place, f"not valid YAML: {what}") from error
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        column = error.position - text.rfind("\n", 0, error.position)
-        code = error.character if isinstance(error.character, int) else ord(error.character)
-        message = f"not valid YAML: the character U+{code:04X} is not allowed"
-        raise _UnreadableError(Place(line, column), message) from error
-    if node is None:
-        raise _UnreadableError(START, "the file is empty; write one rule")
-    return node
-
-
-def _too_deep(text: str) -> Place | None:
-    """Return where the text first nests deeper than allowed, None when it never does.
-
-    Parsing into events keeps its own stack; composing recurses in C and would overrun it.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                return _place(event.start_mark)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-    return None
-
-
 def _place(mark: Any) -> Place:
     return Place(mark.line + 1, mark.column + 1)
 
 
 class _Reader:
-    """Turns composed nodes into data, noting places and faults in the tree."""
+    """Builds data from the parser's events, noting places and faults in the tree.
+
+    Events rather than PyYAML's composed nodes: composing recurses in C, where deep nesting
+    overruns the stack, and expands what an alias means.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._seen: set[int] = set()
         self._constructor = yaml.constructor.SafeConstructor()
+        self._resolve: Callable[..., str] = yaml.resolver.Resolver().resolve
+        self._events: Iterator[yaml.Event] = iter(())
 
-    def read_root(self, node: yaml.Node) -> None:
-        self._tree.data = self._read(node, ())
+    def read(self, text: str) -> None:
+        """Read the one document of a text.
 
-    def _fault(self, node: yaml.Node, message: str) -> None:
-        self._tree.faults.append(Fault(_place(node.start_mark), message))
+        Raises:
+            _UnreadableError: There is no such document.
+        """
+        try:
+            self._events = yaml.parse(text, Loader=_LOADER)
+            self._document()
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            what = " ".join(part for part in (error.context, error.problem) if part)
+            place = _place(mark) if mark else START
+            raise _UnreadableError(place, f"not valid YAML: {what}") from error
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            column = error.position - text.rfind("\n", 0, error.position)
+            code = error.character if isinstance(error.character, int) else ord(error.character)
+            message = f"not valid YAML: the character U+{code:04X} is not allowed"
+            raise _UnreadableError(Place(line, column), message) from error
 
-    def _read(self, node: yaml.Node, path: Path) -> Any:
-        self._tree.values[path] = _place(node.start_mark)
-        if id(node) in self._seen:
-            self._fault(node, "aliases are not allowed; write the value out where it is used")
+    def _document(self) -> None:
+        events = self._events
+        next(events)  # the stream's start
+        if isinstance(next(events), yaml.StreamEndEvent):
+            raise _UnreadableError(START, "the file is empty; write one rule")
+        self._tree.data = self._value(next(events), (), 1)
+        next(events)  # the document's end
+        following = next(events)
+        if not isinstance(following, yaml.StreamEndEvent):
+            place = _place(following.start_mark)
+            raise _UnreadableError(place, "another document begins; write one rule a file")
+
+    def _fault(self, event: yaml.Event, message: str) -> None:
+        self._tree.faults.append(Fault(_place(event.start_mark), message))
+
+    def _value(self, event: yaml.Event, path: Path, depth: int) -> Any:
+        self._tree.marks[path] = event.start_mark
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event)
+        if isinstance(event, yaml.AliasEvent):
+            self._fault(event, "aliases are not allowed; write the value out where it is used")
             return None
-        self._seen.add(id(node))
-        if isinstance(node, yaml.MappingNode) and node.tag == _MAPPING:
-            return self._read_mapping(node, path)
-        if isinstance(node, yaml.SequenceNode) and node.tag == _SEQUENCE:
-            return [self._read(item, (*path, n)) for n, item in enumerate(node.value)]
-        return self._read_scalar(node)
+        self._hold_to_depth(event, depth)
+        tag: str | None = getattr(event, "tag", None)
+        if tag not in _PLAIN_COLLECTIONS:
+            self._refuse_tag(event, str(tag))
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(path, depth)
+        return self._sequence(path, depth)
 
-    def _read_mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                self._fault(key_node, "a key must be a plain word")
-                continue
-            key = str(key_node.value)
-            if key in data:
-                self._fault(key_node, f"the key `{key[:64]}` stands twice; keep one")
-                continue
-            self._tree.keys[(*path, key)] = _place(key_node.start_mark)
-            data[key] = self._read(value_node, (*path, key))
+    def _sequence(self, path: Path, depth: int) -> list[Any]:
+        data: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            data.append(self._value(event, (*path, len(data)), depth + 1))
         return data
 
-    def _read_scalar(self, node: yaml.Node) -> Any:
-        if node.tag not in _SCALARS:
-            self._fault(node, f"the tag {node.tag[:64]!r} is not allowed; write a plain value")
+    def _mapping(self, path: Path, depth: int) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                self._fault(event, "a key must be a plain word")
+                self._skip(event, depth)
+                self._skip(next(self._events), depth)
+                continue
+            key = str(event.value)
+            if key in data:
+                self._fault(event, f"the key `{key[:64]}` stands twice; keep one")
+                self._skip(next(self._events), depth)
+                continue
+            below = (*path, key)
+            self._tree.key_marks[below] = event.start_mark
+            data[key] = self._value(next(self._events), below, depth + 1)
+        return data
+
+    def _skip(self, event: yaml.Event, around: int) -> None:
+        depth = around
+        while True:
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            # The parser's own cost grows with the square of the depth.
+            self._hold_to_depth(event, depth)
+            if depth == around:
+                return
+            event = next(self._events)
+
+    def _hold_to_depth(self, event: yaml.Event, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            message = f"nested too deep; allowed: {MAX_DEPTH} levels"
+            raise _UnreadableError(_place(event.start_mark), message)
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Any:
+        tag = event.tag
+        if tag is None or tag == "!":
+            tag = self._resolve(yaml.ScalarNode, event.value, event.implicit)
+        if tag in _TEXTS:
+            return event.value
+        if tag not in _SCALARS:
+            self._refuse_tag(event, tag)
             return None
         try:
-            return self._constructor.construct_object(node)
+            return self._constructor.construct_object(yaml.ScalarNode(tag, event.value))
         except (ValueError, OverflowError, yaml.YAMLError):
-            kind = node.tag.rpartition(":")[2]
+            kind = tag.rpartition(":")[2]
             what = "day such as 2026-11-21" if kind == "timestamp" else kind
-            self._fault(node, f"not a valid {what}; put it in quotes if text is meant")
+            self._fault(event, f"not a valid {what}; put it in quotes if text is meant")
             return None
+
+    def _refuse_tag(self, event: yaml.Event, tag: str) -> None:
+        self._fault(event, f"the tag {tag[:64]!r} is not allowed; write a plain value")
