@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from decnet_ttp.attribution.consumer import Consumer
 from decnet_ttp.attribution.database import Database
@@ -29,6 +29,8 @@ from decnet_ttp.v1.attribution_service_pb2_grpc import add_AttributionServiceSer
 from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
 SERVICE = "decnet_ttp.v1.AttributionService"
+
+_CLOSE_S = 2.0
 
 
 class Attribution:
@@ -62,7 +64,7 @@ class Attribution:
             bus = await unless_stopped(stop, connect_bus(self._settings, name="attribution"))
             if bus is None:
                 return
-            stack.push_async_callback(bus.close)
+            stack.push_async_callback(_close, bus)
             await unless_stopped(stop, ensure_streams_until_done(bus.js, self._settings, stop))
             self._bus = bus
             leadership = Leadership(self._settings.database_url)
@@ -104,6 +106,12 @@ class Attribution:
                 over.set()
                 for end in ends:
                     end.cancel()
+
+
+async def _close(bus: Bus) -> None:
+    """Close the connection; nothing of ours hangs on it by now, so it need not take long."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(bus.close(), _CLOSE_S)
 
 
 async def run(settings: Settings) -> None:

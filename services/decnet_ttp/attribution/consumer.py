@@ -89,13 +89,13 @@ class Consumer:
                 continue
             except (nats.errors.Error, OSError) as error:
                 _log.info("the bus is away", extra={"error": type(error).__name__})
+                await self._close(subscription)
                 subscription = None
                 await pause(stop, _RETRY_S)
                 continue
-            if await self._take(messages, stop):
+            if messages and await self._take(messages, stop):
                 await self._acknowledge(messages[-1])
-        if subscription is not None:
-            await self._close(subscription)
+        await self._close(subscription)
 
     async def _take(self, messages: Sequence[Msg], stop: asyncio.Event) -> bool:
         """Take a batch, again and again while what it needs is away."""
@@ -122,7 +122,9 @@ class Consumer:
             _log.info("acknowledgement lost", extra={"error": type(error).__name__})
 
     @staticmethod
-    async def _close(subscription: JetStreamContext.PullSubscription) -> None:
+    async def _close(subscription: JetStreamContext.PullSubscription | None) -> None:
+        if subscription is None:
+            return
         try:
             await subscription.unsubscribe()
         except nats.errors.Error as error:

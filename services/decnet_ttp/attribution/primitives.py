@@ -67,7 +67,7 @@ class Primitive:
             raise ValueRefusedError(
                 "value_not_of_kind", f"a {_json_name(value)} where the kind is {self.kind}"
             )
-        if self.allowed is not None and value not in self.allowed:
+        if self.allowed is not None and not (isinstance(value, str) and value in self.allowed):
             raise ValueRefusedError("value_not_allowed", "a category the registry does not know")
         if self.kind is Kind.NUMERIC and not self.minimum <= value <= self.maximum:
             raise ValueRefusedError("value_out_of_bounds", "a number outside the bounds")
