@@ -146,6 +146,14 @@ def schema() -> None:
     print_json(json_schema())
 
 
+@rules.command()
+def fields() -> None:
+    """Print the fields that rules may read, by source kind, as Markdown."""
+    from decnet_ttp.rule_store.payload_fields import field_table
+
+    click.echo(field_table())
+
+
 def _load(paths: Sequence[Path], *, with_examples: bool) -> Pack:
     from decnet_ttp.attack.errors import AttackError
     from decnet_ttp.rule_store.app import load_vocabulary

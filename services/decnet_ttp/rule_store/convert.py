@@ -151,6 +151,9 @@ def example_event(rule: RuleDocument, example: SilentExample, number: int) -> ev
         if key not in fields:
             allowed = ", ".join((*fields, EXTRA_KEY))
             raise ExampleFault(key, f"{kind} has no field `{key[:64]}`; allowed: {allowed}")
+        if fields[key].type == "text" and isinstance(value, str):
+            setattr(payload, key, value)
+            continue
         try:
             json_format.ParseDict({key: value}, payload)
         except json_format.ParseError as error:

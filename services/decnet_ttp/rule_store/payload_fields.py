@@ -88,3 +88,19 @@ def find_field(kind: str, name: str) -> PayloadField | None:
     if dot and key and head in fields and fields[head].type == "map of text":
         return PayloadField(name, "text")
     return None
+
+
+def field_table() -> str:
+    """Return the fields of every source kind as a table in Markdown, for the manual."""
+    lines = ["| source kind | field | what it holds |", "|---|---|---|"]
+    for kind in SourceKind:
+        for field in payload_fields(kind).values():
+            default = ", read when a test names no field" if _is_default(kind, field) else ""
+            lines.append(f"| {kind} | `{field.name}` | {field.type}{default} |")
+        for name, derived in DERIVED_FIELDS.get(kind, {}).items():
+            lines.append(f"| {kind} | `{name}` | text: {derived.doc} |")
+    return "\n".join(lines)
+
+
+def _is_default(kind: SourceKind, field: PayloadField) -> bool:
+    return DEFAULT_FIELD.get(kind) == field.name
