@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter
 from decnet_ttp.tagger.rule_set import LiveRule, RuleSet
@@ -17,6 +19,22 @@ _EVENTS_PER_LOOK = 32
 _MAX_HOLD_S = 0.02
 
 _log = logging.getLogger(__name__)
+
+
+def _tolerant(
+    lift: Callable[..., Iterable[Finding]], *arguments: object
+) -> tuple[list[Finding], Exception | None]:
+    """Run a lifter; what it raises is returned instead."""
+    try:
+        return list(lift(*arguments)), None
+    except Exception as error:  # noqa: BLE001 - the one tolerant wrapper around lifters
+        return [], error
+
+
+def _place(error: Exception) -> str:
+    """Return file and line an error arose at."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 class Evaluation:
@@ -38,7 +56,7 @@ class Evaluation:
         self._lifters = lifters
         self._release = attack_release
         self._clock = clock
-        self._logged: set[tuple[str, str, str]] = set()
+        self._logged: set[tuple[str, str, str, str]] = set()
 
     async def tag(
         self, request: tagger_service_pb2.TagEventsRequest, rules: RuleSet
@@ -80,7 +98,8 @@ class Evaluation:
         return [
             (lifter.name, rules.evaluators[lifter.name])
             for lifter in self._lifters
-            if kind in lifter.source_kinds and lifter.name in rules.evaluators
+            if lifter.name in rules.evaluators
+            and kind in rules.evaluators[lifter.name].source_kinds
         ]
 
     def _lift(
@@ -91,26 +110,55 @@ class Evaluation:
         event: event_pb2.Event,
         response: tagger_service_pb2.TagEventsResponse,
     ) -> Iterable[Finding]:
-        """Run a lifter on an event; whatever it raises costs this lifter's tags of this event."""
-        try:
-            return list(evaluator.lift(event))
-        except Exception as error:  # noqa: BLE001 - the one tolerant wrapper around lifters
-            reason = type(error).__name__
-            response.failures.add(
-                origin_id=group.origin_id,
-                source_kind=event.source_kind,
-                source_id=event.source_id,
-                lifter=lifter,
-                reason=reason,
+        """Run a lifter on an event; a rule that fails costs its own tags of this event only."""
+        findings, error = _tolerant(evaluator.lift, event)
+        if error is None:
+            return findings
+        findings, failed = [], 0
+        rule_ids = evaluator.rule_ids(event.source_kind)
+        for rule_id in rule_ids:
+            found, error_of_rule = _tolerant(evaluator.lift_rule, event, rule_id)
+            findings += found
+            if error_of_rule is not None:
+                failed += 1
+                self._report(lifter, group, event, rule_id, error_of_rule, response)
+        if failed == 0:
+            self._report(lifter, group, event, "", error, response)
+        return findings
+
+    def _report(
+        self,
+        lifter: str,
+        group: event_pb2.EventGroup,
+        event: event_pb2.Event,
+        rule_id: str,
+        error: Exception,
+        response: tagger_service_pb2.TagEventsResponse,
+    ) -> None:
+        """Name what failed; the log gets each kind of failure once, with ids only."""
+        reason = type(error).__name__
+        response.failures.add(
+            origin_id=group.origin_id,
+            source_kind=event.source_kind,
+            source_id=event.source_id,
+            rule_id=rule_id,
+            lifter=lifter,
+            reason=reason,
+        )
+        key = (lifter, rule_id, event.source_kind, reason)
+        if key not in self._logged:
+            self._logged.add(key)
+            # The message of the error may quote the event; where it arose may be told.
+            _log.error(
+                "lifter failed; further failures of this kind are only counted",
+                extra={
+                    "lifter": lifter,
+                    "rule_id": rule_id,
+                    "source_kind": event.source_kind,
+                    "reason": reason,
+                    "place": _place(error),
+                },
             )
-            key = (lifter, event.source_kind, reason)
-            if key not in self._logged:
-                self._logged.add(key)
-                _log.exception(
-                    "lifter failed; further failures of this kind are only counted",
-                    extra={"lifter": lifter, "source_kind": event.source_kind},
-                )
-            return ()
 
     @staticmethod
     def _withheld(live: LiveRule, now_s: float) -> bool:
@@ -128,6 +176,8 @@ class Evaluation:
         ceiling = live.ceiling if now_s < live.expires_s else 1.0
         for position in finding.emissions:
             target = live.targets[position]
+            if target is None:
+                continue
             tag = out.tags.add()
             tag.source_kind = event.source_kind
             tag.source_id = event.source_id

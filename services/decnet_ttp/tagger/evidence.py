@@ -7,7 +7,7 @@ The message of each kind has no field for what must not be kept: passwords, bodi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching import Span
@@ -22,19 +22,41 @@ MAX_NAME = 256
 #: Reasons of one match and header names shown at most.
 MAX_ITEMS = 64
 
-#: Fields whose content never becomes a token, by kind.
-_SECRET_FIELDS = {
-    SourceKind.AUTH_ATTEMPT: frozenset({"password"}),
-    SourceKind.HTTP_REQUEST: frozenset({"body", "headers"}),
-    SourceKind.EMAIL: frozenset({"subject", "urls", "x_mailer"}),
-    SourceKind.SESSION: frozenset({"note_text", "op_text"}),
+#: Longest pattern in evidence, in characters.
+MAX_LABEL = 512
+
+#: Fields whose content may become a token. All others (passwords, bodies, header values, what a
+#: producer sends beside the typed fields) are told by their name alone.
+_OPEN_FIELDS: Mapping[str, frozenset[str]] = {
+    SourceKind.COMMAND: frozenset(
+        {"command_text", "command_lines", "uid", "user", "src", "pwd", "success", "service"}
+    ),
+    SourceKind.HTTP_REQUEST: frozenset(
+        {"method", "raw_url", "raw_url_decoded", "request_path", "user_agent", "host", "status"}
+    ),
+    SourceKind.AUTH_ATTEMPT: frozenset(
+        {"service", "username", "result", "fail_count", "password_count", "prior_brute"}
+    ),
+    SourceKind.PAYLOAD: frozenset(
+        {"sha256", "url", "filename", "direction", "size_bytes", "payload_text"}
+    ),
+    SourceKind.SESSION: frozenset(
+        field.name for field in event_pb2.SessionPayload.DESCRIPTOR.fields
+    )
+    - {"note_text", "op_text"},
 }
 
 
 def _tokens(kind: str, spans: Sequence[Span]) -> tuple[list[str], list[str]]:
-    secret = _SECRET_FIELDS.get(kind, frozenset())  # type: ignore[call-overload]  # kinds are str
-    shown = [span for span in spans[:MAX_ITEMS] if span.field.partition(".")[0] not in secret]
-    return [span.text for span in shown], [span.label for span in shown]
+    """Return tokens and patterns, pairwise; a token that may not be shown is ``<field>``."""
+    shown = _OPEN_FIELDS[kind]
+    return (
+        [
+            span.text if span.field in shown else f"<{span.field[:MAX_NAME]}>"
+            for span in spans[:MAX_ITEMS]
+        ],
+        [span.label[:MAX_LABEL] for span in spans[:MAX_ITEMS]],
+    )
 
 
 def _command(event: event_pb2.Event, spans: Sequence[Span], into: tag_pb2.Evidence) -> None:

@@ -41,10 +41,24 @@ class Finding:
 
 
 class Evaluator(Protocol):
-    """The compiled rules of one lifter; immutable."""
+    """The compiled rules of one lifter; immutable.
+
+    Attributes:
+        source_kinds: Kinds of events that its rules read.
+    """
+
+    source_kinds: frozenset[str]
 
     def lift(self, event: event_pb2.Event) -> Iterable[Finding]:
         """Return what fires on an event. Pure: same event, same findings; no input or output."""
+        ...
+
+    def rule_ids(self, source_kind: str) -> Sequence[str]:
+        """Return the rules that read a kind, in order of their ids."""
+        ...
+
+    def lift_rule(self, event: event_pb2.Event, rule_id: str) -> Iterable[Finding]:
+        """Return what one rule gives on an event; asked when `lift` failed on it."""
         ...
 
 

@@ -39,14 +39,15 @@ class LiveRule:
 
     Attributes:
         rule: Definition and state.
-        targets: One per emission, with confidences as the rule is in its default state.
+        targets: One per emission, with confidences as the rule is in its default state; None
+            for an emission that the loaded release makes the same as an earlier one.
         withheld: Whether its tags are counted instead of made (disabled or experimental).
         ceiling: Highest confidence its tags may have.
         expires_s: When the state ends, in seconds since the epoch; infinite when it stays.
     """
 
     rule: rule_pb2.Rule
-    targets: tuple[Target, ...]
+    targets: tuple[Target | None, ...]
     withheld: bool
     ceiling: float
     expires_s: float
@@ -57,17 +58,22 @@ class LiveRule:
         return self.rule.status == rule_pb2.RULE_STATUS_EXPERIMENTAL
 
 
-def _targets(rule: rule_pb2.Rule, catalogue: Catalogue) -> tuple[Target, ...]:
+def _targets(rule: rule_pb2.Rule, catalogue: Catalogue) -> tuple[Target | None, ...]:
     """Resolve what a rule emits.
 
     Raises:
         DecnetError: An id does not resolve in the loaded release.
     """
-    targets = []
+    targets: list[Target | None] = []
+    seen: set[str] = set()
     for emission in rule.emissions:
         technique = catalogue.resolve(emission.sub_technique_id or emission.technique_id)
         tactic = catalogue.resolve_tactic(technique.id, emission.tactic)
         parent = technique.parent or ""
+        if technique.id in seen:
+            targets.append(None)
+            continue
+        seen.add(technique.id)
         targets.append(
             Target(
                 tactic=tactic.id,
@@ -130,7 +136,8 @@ class RuleSet:
         """Return the set after some changes.
 
         A rule that cannot be used (an id that does not resolve, a condition that does not
-        compile) leaves the version that was in force before, and is logged.
+        compile) is logged, and leaves the definition that was in force before, under its new
+        state.
         """
         rules = dict(self.rules)
         for rule_id in deleted:
@@ -143,13 +150,18 @@ class RuleSet:
                 live = _live(rule, catalogue)
                 for lifter in lifters:
                     if lifter.owns(rule):
-                        lifter.compile([rule], self.evaluators.get(lifter.name))
+                        lifter.compile([rule], None)
             except DecnetError as error:
                 _log.error(
                     "rule refused: %s",
                     error.message,
                     extra={"rule_id": rule.rule_id, "rule_version": rule.rule_version},
                 )
+                if rule.rule_id in rules:
+                    kept = rule_pb2.Rule()
+                    kept.CopyFrom(rules[rule.rule_id].rule)
+                    kept.state.CopyFrom(rule.state)
+                    rules[rule.rule_id] = _live(kept, catalogue)
                 continue
             rules[rule.rule_id] = live
         evaluators = {}

@@ -12,7 +12,7 @@ from decnet_ttp import program_version
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from decnet_ttp.matching import explain
 from decnet_ttp.tagger.evaluation import Evaluation
-from decnet_ttp.tagger.lifter import Lifter
+from decnet_ttp.tagger.lifter import Evaluator, Lifter
 from decnet_ttp.tagger.rule_follower import RuleFollower
 from decnet_ttp.v1 import tagger_service_pb2, tagger_service_pb2_grpc
 
@@ -20,6 +20,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 #: Events of one call (the bound of TagEvents).
 MAX_EVENTS = 10_000
+
+
+def _kinds_read(evaluator: Evaluator | None) -> Sequence[frozenset[str]]:
+    return () if evaluator is None else (evaluator.source_kinds,)
 
 
 class RulesNotLoadedError(UnavailableError):
@@ -86,7 +90,9 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
         for lifter in self._lifters:
             answer.lifters.add(
                 name=lifter.name,
-                source_kinds=sorted(lifter.source_kinds),
+                source_kinds=sorted(
+                    lifter.source_kinds.union(*_kinds_read(rules.evaluators.get(lifter.name)))
+                ),
                 rule_count=rules.counts.get(lifter.name, 0),
             )
         return answer
@@ -105,6 +111,11 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
                 f"rule {request.rule_id} reads {', '.join(live.rule.applies_to)}",
                 field="event.source_kind",
             )
+        if live.rule.WhichOneof("match") != "condition":
+            owners = [lifter for lifter in self._lifters if lifter.owns(live.rule)]
+            evaluators = [self._follower.rules.evaluators[owner.name] for owner in owners]
+            fired = any(list(e.lift_rule(request.event, request.rule_id)) for e in evaluators)
+            return tagger_service_pb2.ExplainEventResponse(matched=fired)
         matched, outcomes = explain(live.rule, request.event)
         answer = tagger_service_pb2.ExplainEventResponse(matched=matched)
         for outcome in outcomes:

@@ -17,15 +17,32 @@ class _Evaluator:
 
     def __init__(self, pack: RulePack) -> None:
         self.pack = pack
+        self.source_kinds = pack.source_kinds
 
     def lift(self, event: event_pb2.Event) -> Iterator[Finding]:
         """Yield the rules whose condition holds."""
-        for match in self.pack.evaluate(event):
-            yield Finding(
-                match.rule,
-                evidence_of(event, list(match.spans())),
-                range(len(match.rule.emissions)),
-            )
+        return _findings(self.pack, event)
+
+    def rule_ids(self, source_kind: str) -> Sequence[str]:
+        """Return the rules that read a kind."""
+        return [
+            rule_id
+            for rule_id, compiled in self.pack.rules.items()
+            if source_kind in compiled.rule.applies_to
+        ]
+
+    def lift_rule(self, event: event_pb2.Event, rule_id: str) -> Iterator[Finding]:
+        """Yield one rule if its condition holds."""
+        return _findings(RulePack.compile([self.pack.rules[rule_id].rule], self.pack), event)
+
+
+def _findings(pack: RulePack, event: event_pb2.Event) -> Iterator[Finding]:
+    for match in pack.evaluate(event):
+        yield Finding(
+            match.rule,
+            evidence_of(event, list(match.spans())),
+            range(len(match.rule.emissions)),
+        )
 
 
 class RuleEngine:
