@@ -2,6 +2,7 @@
 """Children that cannot outlive their starter."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,22 @@ async def test_marked_processes_are_found_and_ended() -> None:
     assert await process.wait() == -signal.SIGTERM
     assert other.returncode is None
     await other.stop(signal.SIGKILL, 1)
+
+
+async def test_a_process_in_a_container_with_the_same_mark_is_left_alone() -> None:
+    """Its data directory only has the same name as ours."""
+    program = shutil.which("unshare")
+    if os.geteuid() != 0 or program is None:
+        pytest.skip("only root can make a namespace of process ids")
+    unshare = (program, "--pid", "--fork", "--kill-child")
+    mark = {remains.MARK: "fedcba987654"}
+    process = Process.spawn(Command((*unshare, *SLEEP), mark))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    until(lambda: children.read_text() or process.returncode is not None, "it has a child")
+    if process.returncode is not None:
+        pytest.skip("namespaces are not allowed here")
+    assert remains.marked_processes("fedcba987654") == [process.pid]
+    await process.stop(signal.SIGKILL, 1)
 
 
 async def test_ending_a_process_that_is_gone_does_nothing() -> None:

@@ -50,11 +50,21 @@ def _processes(entry: str, matches: Callable[[bytes], bool]) -> list[int]:
     for directory in Path("/proc").iterdir():
         if not directory.name.isdigit() or int(directory.name) == os.getpid():
             continue
-        # Processes end while we look, and those of other users are none of ours.
+        # Processes end while we look.
         with suppress(OSError):
-            if matches((directory / entry).read_bytes()):
+            if matches((directory / entry).read_bytes()) and _may_be_ours(directory):
                 found.append(int(directory.name))
     return found
+
+
+def _may_be_ours(directory: Path) -> bool:
+    """Rule out other users, who could fake a mark, and containers with the same paths inside."""
+    if os.geteuid() not in {0, directory.stat().st_uid}:
+        return False
+    status = (directory / "status").read_text(encoding="utf-8", errors="replace")
+    # One process id for each nested namespace the process is in.
+    ids = [line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")]
+    return all(len(one) == 1 for one in ids)
 
 
 async def end(pids: Iterable[int], *signals: signal.Signals, grace_s: float = _GRACE_S) -> None:
