@@ -6,6 +6,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import orjson
+import pytest
 
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.suspicion import Suspicion
@@ -20,6 +21,17 @@ async def flag(database: Database, *primitives: str) -> None:
         await connection.executemany(
             "INSERT INTO states VALUES ($1, $2, '\"a\"', 'multi_actor', 0.6, 9, now(), now())",
             [(WHO, name) for name in primitives],
+        )
+
+
+async def observe(database: Database, primitive: str, values: str) -> None:
+    """Store one observation per recording."""
+    async with database.connection() as connection:
+        await connection.executemany(
+            "INSERT INTO observations VALUES "
+            "(gen_random_uuid(), $1, $1, now() + $2 * interval '1 s', now(), 1, $3, $4, '', $5, "
+            "'')",
+            [(WHO, place, primitive, value, f"e{place}") for place, value in enumerate(values)],
         )
 
 
@@ -74,3 +86,27 @@ async def test_the_announcement_holds_what_subscribers_read(database: Database) 
         "evidence_summary": "2 primitives flagged multi_actor",
         "confidence": 0.6,
     }
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "confidence"),
+    [
+        ("ABABA", "xyxyx", 0.6),
+        ("ABABA", "yxyxy", 0.6),
+        ("ABABA", "xyyxy", 0.3),
+        ("ABABA", "xyxyy", 0.3),
+        ("CCABABA", "zzxyxyx", 0.6),
+        ("ABABA", "xyx", 0.6),
+    ],
+)
+async def test_primitives_that_change_at_different_times_count_for_less(
+    database: Database, left: str, right: str, confidence: float
+) -> None:
+    await flag(database, "a", "b")
+    await observe(database, "a", left)
+    await observe(database, "b", right)
+    await Suspicion(database).look()
+    async with database.connection() as connection:
+        stored = await connection.fetchval("SELECT confidence FROM suspects")
+        body = await connection.fetchval("SELECT body FROM outbox")
+    assert stored == orjson.loads(body)["payload"]["confidence"] == confidence

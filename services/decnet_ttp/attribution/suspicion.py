@@ -7,12 +7,14 @@ import asyncio
 import logging
 import time
 from typing import Any
+from uuid import UUID
 
 from decnet_ttp.attribution.announcements import multi_actor_suspected
 from decnet_ttp.attribution.database import Database
-from decnet_ttp.attribution.mergers import MULTI_ACTOR_CONFIDENCE
+from decnet_ttp.attribution.mergers import WINDOW
 from decnet_ttp.attribution.pacing import pause
 from decnet_ttp.attribution.store import WRITER_LOCK, announce
+from decnet_ttp.attribution.turns import suspicion_confidence
 from decnet_ttp.core.errors import DecnetError
 
 #: Primitives in state multi-actor from which an identity is suspected.
@@ -36,6 +38,18 @@ INSERT INTO suspects (identity_uuid, primitives, confidence, suspected_at)
 VALUES ($1, $2, $3, now())
 ON CONFLICT (identity_uuid) DO UPDATE
 SET primitives = excluded.primitives, confidence = excluded.confidence
+"""
+_WINDOWS = """
+SELECT s.identity_uuid, s.primitive, array_agg(o.evidence_ref) AS recordings,
+       array_agg(o.value) AS values
+FROM states AS s
+CROSS JOIN LATERAL (
+    SELECT evidence_ref, value FROM observations
+    WHERE identity_uuid = s.identity_uuid AND primitive = s.primitive
+    ORDER BY observed_at DESC, key DESC LIMIT $2
+) AS o
+WHERE s.identity_uuid = ANY($1::uuid[]) AND s.state = 'multi_actor'
+GROUP BY s.identity_uuid, s.primitive
 """
 _FORGET = "DELETE FROM suspects WHERE identity_uuid = ANY($1::uuid[])"
 
@@ -83,17 +97,20 @@ class Suspicion:
         suspected = [row for row in changed if row["primitives"] is not None]
         cleared = [row["identity_uuid"] for row in changed if row["primitives"] is None]
         if suspected:
-            await connection.executemany(
-                _REMEMBER, [(row[0], row[1], MULTI_ACTOR_CONFIDENCE) for row in suspected]
-            )
+            confidences = await _confidences(connection, [row[0] for row in suspected])
+            told = [(row[0], row[1], confidences[row[0]]) for row in suspected]
+            await connection.executemany(_REMEMBER, told)
             now_s = time.time()
-            await announce(
-                connection,
-                [
-                    multi_actor_suspected(row[0], row[1], MULTI_ACTOR_CONFIDENCE, now_s)
-                    for row in suspected
-                ],
-            )
+            await announce(connection, [multi_actor_suspected(*item, now_s) for item in told])
         if cleared:
             await connection.execute(_FORGET, cleared)
         return len(suspected)
+
+
+async def _confidences(connection: Any, identities: list[UUID]) -> dict[UUID, float]:
+    windows: dict[UUID, list[dict[str, str]]] = {identity: [] for identity in identities}
+    for row in await connection.fetch(_WINDOWS, identities, WINDOW):
+        windows[row["identity_uuid"]].append(
+            dict(zip(row["recordings"], row["values"], strict=True))
+        )
+    return {identity: suspicion_confidence(found) for identity, found in windows.items()}
