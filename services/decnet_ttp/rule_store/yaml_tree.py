@@ -23,6 +23,7 @@ _SCALARS: Final = frozenset(_TAG + name for name in ("int", "float", "bool", "nu
 # The last two are what YAML 1.1 takes a lone "=" and "<<" for.
 _TEXTS: Final = frozenset(_TAG + name for name in ("str", "value", "merge"))
 _PLAIN_COLLECTIONS: Final = frozenset({None, "!", _TAG + "map", _TAG + "seq"})
+_NUMBERS_BELOW: Final = 2**64
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
 # libyaml parses some ten times faster than the pure-Python parser, with the same marks.
@@ -231,12 +232,16 @@ class _Reader:
             self._refuse_tag(event, tag)
             return None
         try:
-            return self._constructor.construct_object(yaml.ScalarNode(tag, event.value))
+            value = self._constructor.construct_object(yaml.ScalarNode(tag, event.value))
         except (ValueError, OverflowError, yaml.YAMLError):
             kind = tag.rpartition(":")[2]
             what = "day such as 2026-11-21" if kind == "timestamp" else kind
             self._fault(event, f"not a valid {what}; put it in quotes if text is meant")
             return None
+        if isinstance(value, int | float) and not abs(value) < _NUMBERS_BELOW:
+            self._fault(event, "a number must be finite and fit into 64 bits")
+            return None
+        return value
 
     def _refuse_tag(self, event: yaml.Event, tag: str) -> None:
         self._fault(event, f"the tag {tag[:64]!r} is not allowed; write a plain value")
