@@ -13,9 +13,9 @@ import sys
 from decnet_ttp.runtime.config import setting_docs
 
 _HEAD = """\
-# Settings
-
+<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->
 <!-- Written by docs/generate_settings.py; change services/decnet_ttp/runtime/config.py instead. -->
+# Settings
 
 Every process reads its settings once, when it starts: from the environment, and from one TOML file
 that `DECNET_TTP_CONFIG` names. The environment wins over the file, and an option of the command
