@@ -10,6 +10,7 @@ from typing import Any, Final
 import re2
 
 from decnet_ttp.matching.atoms import Atom, AtomKey, atom_key
+from decnet_ttp.matching.pattern_set import PatternSet
 from decnet_ttp.v1 import rule_pb2
 
 #: Deepest nesting of conditions, the root being 1.
@@ -120,6 +121,10 @@ def _check_expression(atom: Atom) -> None:
         matches_empty = atom.regexp.search(b"") is not None
     except re2.error as error:
         raise ValueError(f"`{atom.label[:80]}` is no pattern of RE2 ({_reason(error)})") from error
+    try:
+        PatternSet([atom.expression])
+    except re2.error as error:
+        raise ValueError(f"`{atom.label[:80]}` is too large; count fewer repetitions") from error
     if matches_empty:
         raise ValueError(f"`{atom.label[:80]}` matches the empty text and so everything")
 
