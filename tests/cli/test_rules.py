@@ -16,7 +16,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from decnet_ttp.attack.loader import load_catalogue
+from decnet_ttp.rule_store.postgres_states import SCHEMA, PostgresStates, migrate
+from decnet_ttp.rule_store.rule_book import RuleBook
+from decnet_ttp.rule_store.state_plane import StatePlane
 from decnet_ttp.rule_store.vocabulary import Vocabulary
+from decnet_ttp.runtime.database import open_pool
 from decnet_ttp.v1 import rule_pb2
 from rule_store.serving import Store, until
 from rule_store.serving import serving as serve
@@ -48,6 +52,23 @@ async def _rules(*args: object, **settings: str) -> Done:
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture
+async def keeping_states(database_url: str) -> AsyncIterator[Store]:
+    """A rule-store with a database."""
+    pool = await open_pool(database_url, schema=SCHEMA, application_name="test", max_size=2)
+    await migrate(pool)
+
+    async def open_plane(book: RuleBook) -> StatePlane:
+        return StatePlane(book, PostgresStates(pool))
+
+    with tempfile.TemporaryDirectory(prefix="rules-") as parent:
+        folder = Path(parent) / "ttp"
+        shutil.copytree(SOUND / "ttp", folder)
+        async with serve(folder, Vocabulary(load_catalogue()), open_plane=open_plane) as running:
+            yield running
+    await pool.close()
 
 
 @pytest.fixture
@@ -232,3 +253,26 @@ async def test_list_without_a_rule_store_is_one_line(tmp_path: Path) -> None:
     done = await _rules("list", RULE_STORE=f"unix:{tmp_path}/none.sock")
     assert (done.code, done.out) == (1, "")
     assert "cannot be reached; start it with `decnet-ttp up`" in done.err
+
+
+async def test_states_are_set_cleared_and_told_by_history(keeping_states: Store) -> None:
+    target = _target(keeping_states)
+    clipped = await _rules("clip", "R0002", "--to", "0.5", RULE_STORE=target)
+    assert clipped == (0, "R0002 is experimental, clipped to 0.50\n", "")
+    off = await _rules("disable", "R0001", "--for", "2h", "--reason", "noise", RULE_STORE=target)
+    assert off.out.startswith("R0001 is disabled until 20")
+    on = await _rules("enable", "R0001", "--reason", "mended", "--json", RULE_STORE=target)
+    assert on.json()["state"]["mode"] == "RULE_MODE_ENABLED"
+    told = await _rules("history", "R0001", RULE_STORE=target)
+    rows = [line.split("\t") for line in told.out.splitlines()]
+    assert rows[0] == ["time (UTC)", "rule", "state", "by", "reason"]
+    assert [row[4] for row in rows[1:]] == ["mended", "noise"]
+    everything = await _rules("history", "--json", RULE_STORE=target)
+    assert [change["rule_id"] for change in everything.json()] == ["R0001", "R0001", "R0002"]
+
+
+@pytest.mark.parametrize("args", [("--for", "soon"), ("--for", "0s")])
+async def test_a_duration_that_is_none_is_wrong_usage(args: tuple[str, ...]) -> None:
+    done = await _rules("disable", "R0001", *args)
+    assert done.code == 2
+    assert "is no duration; write 30s, 10m, 2h or 7d" in done.err

@@ -55,16 +55,22 @@ def _deepest(emission: rule_pb2.Emission) -> str:
 
 def state_text(rule: rule_pb2.Rule) -> str:
     """Return a rule's state in words, its status before it when it is experimental."""
-    match rule.state.mode:
+    text = mode_text(rule.state)
+    return f"experimental, {text}" if rule.status == rule_pb2.RULE_STATUS_EXPERIMENTAL else text
+
+
+def mode_text(state: rule_pb2.RuleState) -> str:
+    """Return a state in words."""
+    match state.mode:
         case rule_pb2.RULE_MODE_DISABLED:
             text = "disabled"
         case rule_pb2.RULE_MODE_CLIPPED:
-            text = f"clipped to {rule.state.confidence_max:.2f}"
+            text = f"clipped to {state.confidence_max:.2f}"
         case _:
             text = "enabled"
-    if rule.state.HasField("expire_time"):
-        text += f" until {moment(rule.state.expire_time)}"
-    return f"experimental, {text}" if rule.status == rule_pb2.RULE_STATUS_EXPERIMENTAL else text
+    if state.HasField("expire_time"):
+        text += f" until {moment(state.expire_time)}"
+    return text
 
 
 def _state_cell(rule: rule_pb2.Rule) -> Cell:

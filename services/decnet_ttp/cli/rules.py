@@ -18,6 +18,7 @@ from decnet_ttp.cli.connection import (
     with_channel,
 )
 from decnet_ttp.cli.output import json_option, message_dict, print_json, print_messages
+from decnet_ttp.cli.rule_states import clip, disable, enable, history
 from decnet_ttp.core.errors import FailedPreconditionError
 from decnet_ttp.runtime.config import Settings, load_settings
 
@@ -35,7 +36,11 @@ _PATHS = click.argument(
 
 @click.group()
 def rules() -> None:
-    """List, show, check and test rules."""
+    """List, show, check and test rules; switch them off and on."""
+
+
+for _command in (disable, clip, enable, history):
+    rules.add_command(_command)
 
 
 @rules.command(name="list")
