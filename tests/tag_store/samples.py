@@ -110,8 +110,8 @@ async def announced(settings: Settings) -> list[tuple[str, dict[str, object]]]:
         left = (await subscription.consumer_info()).num_pending or 0
         found = []
         while len(found) < left:
-            for message in await subscription.fetch(min(left - len(found), 500), timeout=5):
-                found.append((message.subject, orjson.loads(message.data)["payload"]))
+            messages = await subscription.fetch(min(left - len(found), 500), timeout=5)
+            found += [(each.subject, orjson.loads(each.data)["payload"]) for each in messages]
         return found
     finally:
         await bus.close()

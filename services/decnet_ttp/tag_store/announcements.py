@@ -21,9 +21,10 @@ from decnet_ttp.tag_store.ticks import to_epoch_seconds
 TAGGED = "ttp.tagged"
 RULE_FIRED = "ttp.rule.fired"
 
-#: Tag ids one message lists at most; a message must fit the bus. Further ones are counted in
-#: `tag_uuids_omitted` and found with ListTags.
+#: Tag ids and rule ids one message lists at most; a message must fit the bus. Further tags are
+#: counted in `tag_uuids_omitted` and found with ListTags.
 MAX_TAG_UUIDS = 20_000
+MAX_RULE_IDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def _tag_fields(tags: Sequence[Sequence[Any]]) -> dict[str, Any]:
     return {
         "tag_uuids": listed,
         **({"tag_uuids_omitted": omitted} if omitted else {}),
-        "rule_ids": sorted({tag[3] for tag in tags}),
+        "rule_ids": sorted({tag[3] for tag in tags})[:MAX_RULE_IDS],
         "confidence_max": max(tag[4] for tag in tags),
     }
 

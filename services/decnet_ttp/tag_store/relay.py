@@ -16,13 +16,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import nats.errors
 import nats.js.errors
-from nats.js.api import PubAck
 
 from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, UnavailableError
-from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, Bus, Envelope
+from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, Bus
 from decnet_ttp.tag_store.announcements import OutboxRow, envelopes
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.published import published_ids
+from decnet_ttp.tag_store.publisher import BulkPublisher
 
 #: Outbox rows of one round.
 ROUND_ROWS = 400
@@ -83,17 +83,20 @@ class Relay:
                 await work
         finally:
             stopping.cancel()
-            work.cancel()
-            await asyncio.wait((work,))
+            # The NATS client swallows a cancellation while it connects, so one may not do.
+            while not work.done():
+                work.cancel()
+                await asyncio.wait((work,), timeout=0.1)
 
     async def _work(self) -> None:
         await self._database.wait_opened()
         bus = await self._connect()
+        publisher = BulkPublisher(bus.nc)
         try:
             delay = 0.0
             while True:
                 try:
-                    more = await self.round(bus)
+                    more = await self.round(bus, publisher)
                 except (*_BUS_TROUBLE, *_DATABASE_TROUBLE) as error:
                     delay = min(max(delay * 2, _BACK_OFF_S[0]), _BACK_OFF_S[1])
                     _log.warning(
@@ -114,7 +117,7 @@ class Relay:
             return
         self._wake.clear()
 
-    async def round(self, bus: Bus) -> bool:
+    async def round(self, bus: Bus, publisher: BulkPublisher) -> bool:
         """Publish the oldest rows that nobody else is at.
 
         Returns:
@@ -131,32 +134,22 @@ class Relay:
             ages = {row["id"]: row["attempted_s_ago"] for row in marked}
             async with connection.transaction():
                 rows = [OutboxRow(*row) for row in await connection.fetch(_HOLD, list(ages))]
-                await self._publish(bus, rows, ages)
+                await self._publish(bus, publisher, rows, ages)
                 await connection.execute(_DELETE, [row.id for row in rows])
         return len(marked) == ROUND_ROWS
 
     async def _publish(
-        self, bus: Bus, rows: Sequence[OutboxRow], ages: dict[int, float | None]
+        self,
+        bus: Bus,
+        publisher: BulkPublisher,
+        rows: Sequence[OutboxRow],
+        ages: dict[int, float | None],
     ) -> None:
         oldest = max((ages[row.id] or 0.0 for row in rows), default=0.0)
         done: frozenset[str] = frozenset()
         if oldest > DOUBTFUL_AFTER_S:
             done = await published_ids(bus.js, since_s=oldest)
-        pending: list[asyncio.Future[PubAck]] = []
-        try:
-            for row in rows:
-                for envelope in envelopes(row):
-                    if envelope.id not in done:
-                        pending.append(await _send(bus, envelope))
-            async with asyncio.timeout(ACK_TIMEOUT_S):
-                # An acknowledgement that says "duplicate" is one, too.
-                await asyncio.gather(*pending)
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-async def _send(bus: Bus, envelope: Envelope) -> asyncio.Future[PubAck]:
-    return await bus.js.publish_async(
-        envelope.topic, envelope.encode(), wait_stall=ACK_TIMEOUT_S, headers=envelope.headers
-    )
+        await publisher.publish(
+            (each for row in rows for each in envelopes(row) if each.id not in done),
+            timeout_s=ACK_TIMEOUT_S,
+        )

@@ -91,7 +91,7 @@ _UP = (
     CREATE TABLE rollup_attacker (
         attacker_uuid uuid NOT NULL,
         day date NOT NULL,
-        cell_id integer NOT NULL REFERENCES cells,
+        cell_id integer NOT NULL,
         band smallint NOT NULL,
         count bigint NOT NULL,
         first_seen timestamptz NOT NULL,
@@ -104,7 +104,7 @@ _UP = (
     CREATE TABLE rollup_identity (
         identity_uuid uuid NOT NULL,
         day date NOT NULL,
-        cell_id integer NOT NULL REFERENCES cells,
+        cell_id integer NOT NULL,
         band smallint NOT NULL,
         count bigint NOT NULL,
         first_seen timestamptz NOT NULL,
@@ -117,7 +117,7 @@ _UP = (
     """
     CREATE TABLE rollup_fleet_day (
         day date NOT NULL,
-        cell_id integer NOT NULL REFERENCES cells,
+        cell_id integer NOT NULL,
         band smallint NOT NULL,
         slot smallint NOT NULL,
         count bigint NOT NULL,
@@ -129,7 +129,7 @@ _UP = (
     """,
     """
     CREATE TABLE rollup_fleet (
-        cell_id integer NOT NULL REFERENCES cells,
+        cell_id integer NOT NULL,
         band smallint NOT NULL,
         slot smallint NOT NULL,
         count bigint NOT NULL,
