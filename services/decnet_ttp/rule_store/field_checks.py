@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
+from decnet_ttp.matching.fields import EXTRA_PREFIX
 from decnet_ttp.rule_store.document import (
     MAX_CONDITION_DEPTH,
     AllOf,
@@ -18,7 +19,6 @@ from decnet_ttp.rule_store.document import (
 )
 from decnet_ttp.rule_store.payload_fields import (
     DEFAULT_FIELD,
-    EXTRA_PREFIX,
     FieldType,
     field_names,
     find_field,

@@ -17,8 +17,6 @@ from decnet_ttp.v1 import event_pb2
 
 FieldType = Literal["text", "number", "boolean", "list of text", "list of numbers", "map of text"]
 
-#: Prefix under which a rule reaches what a producer sent beside the typed fields.
-EXTRA_PREFIX: Final = "extra."
 
 #: Field that a test reads when it names none.
 DEFAULT_FIELD: Final[Mapping[str, str]] = MappingProxyType(
