@@ -190,6 +190,9 @@ async def test_waits_for_servers_that_start_later(tmp_path: Path, database_url: 
         await service.start()
         await until(service.answers)
         assert not await service.serving()
+        assert await service.stop() == 0
+        await service.start()
+        await until(service.answers)
         await nats.start()
         await until(service.serving)
         assert await service.stop() == 0

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_CANCEL_AGAIN_S = 0.1
+
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:
     """Wait for some seconds, or until `stop`."""
@@ -26,7 +28,7 @@ async def unless_stopped(stop: asyncio.Event, work: Awaitable[T]) -> T | None:
         return doing.result() if doing.done() else None
     finally:
         stopping.cancel()
-        if not doing.done():
+        # The NATS client swallows a cancellation while it connects, so one may not do.
+        while not doing.done():
             doing.cancel()
-            with suppress(asyncio.CancelledError):
-                await doing
+            await asyncio.wait((doing,), timeout=_CANCEL_AGAIN_S)
