@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 from benchmarks.cowrie_logs import command_heavy, write
-from benchmarks.installation import Installation
+from benchmarks.installation import DURABLE, Installation
 
 from decnet_ttp.runtime.bus import EVENTS_STREAM
 
 pytestmark = [pytest.mark.system, pytest.mark.faults, pytest.mark.timeout(600)]
 
 VICTIMS = ("ingest", "tagger", "tag-store", "nats", "postgres")
-SESSIONS = 4_000
+SESSIONS = 8_000
 COMMANDS = 10
 
 
@@ -30,12 +30,14 @@ async def handled(installation: Installation) -> int:
         async with asyncio.timeout(2):
             bus = await installation.bus()
             try:
-                info = await bus.js.consumer_info(EVENTS_STREAM, "decnet-ttp-ingest")
+                stream = await bus.js.stream_info(EVENTS_STREAM)
+                info = await bus.js.consumer_info(EVENTS_STREAM, DURABLE)
             finally:
                 await bus.nc.close()
     except (TimeoutError, OSError):
         return -1
-    return info.ack_floor.stream_seq if info.ack_floor else 0
+    waiting = (info.num_pending or 0) + (info.num_ack_pending or 0)
+    return stream.state.messages - waiting
 
 
 def pid_of(installation: Installation, child: str) -> int:
@@ -44,15 +46,18 @@ def pid_of(installation: Installation, child: str) -> int:
     return next(int(row["pid"] or 0) for row in status["children"] if row["name"] == child)
 
 
-async def kill(installation: Installation, child: str) -> None:
-    """Kill a child and wait until its successor runs."""
+async def kill(installation: Installation, child: str, when_handled: int) -> None:
+    """Kill a child once so much is handled, and wait until its successor runs."""
     pid = pid_of(installation, child)
     assert pid
+    async with asyncio.timeout(120):
+        while (progress := await handled(installation)) < when_handled:
+            await asyncio.sleep(0.02)
     os.kill(pid, signal.SIGKILL)
+    assert progress < SESSIONS, f"{child} was killed after the end"
     async with asyncio.timeout(60):
-        while (now := pid_of(installation, child)) in {0, pid}:
+        while pid_of(installation, child) in {0, pid}:
             await asyncio.sleep(0.05)
-    assert now != pid
 
 
 async def import_with_kills(
@@ -67,11 +72,7 @@ async def import_with_kills(
     try:
         importing = installation.start("import", "cowrie", log, "--deadline", "120")
         for number, victim in enumerate(victims):
-            goal = SESSIONS * (number + 1) // (len(victims) + 2)
-            async with asyncio.timeout(120):
-                while await handled(installation) < goal:
-                    await asyncio.sleep(0.02)
-            await kill(installation, victim)
+            await kill(installation, victim, SESSIONS * (number + 1) // (len(victims) + 3))
         code = await asyncio.to_thread(importing.wait, 180)
         assert code == 0
         await installation.settle(180)

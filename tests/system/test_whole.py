@@ -115,7 +115,9 @@ async def test_all_public_logs_are_accounted_for_twice(
     announced = await installation.announcements()
     source = load("cowrie")
     sessions = sum(1 for _ in source.read([str(path) for path in logs]))
-    assert first["sessions"] == first["sessions_imported"] + first["sessions_duplicate"]
+    accounted = first["sessions_imported"] + first["sessions_duplicate"]
+    assert first["sessions"] == accounted + first["sessions_left_out"]
+    assert first["sessions_left_out"] == first["problems"]["no-attacker-address"] == 2
     assert first["messages_published"] == sessions
     assert set(announced.values()) == {1}
 
