@@ -8,11 +8,11 @@ import asyncio
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from tag_store.samples import DAY_S, IDENTITY, NOON, StoreClient, draft, group
 
 from decnet_ttp.core.addresses import attacker_uuid
 from decnet_ttp.v1 import directory_service_pb2 as pb
 from decnet_ttp.v1 import tag_store_service_pb2
+from tag_store.samples import DAY_S, IDENTITY, NOON, StoreClient, draft, group
 
 
 def sighting(ip: str, first: int | None = None, last: int | None = None) -> pb.AddressSighting:

@@ -8,19 +8,6 @@ from uuid import UUID
 import grpc
 import pytest
 import pytest_asyncio
-from tag_store.samples import (
-    ATTACKER,
-    CAMPAIGN,
-    DAY_S,
-    FLEET,
-    IDENTITY,
-    NOON,
-    OTHER_ATTACKER,
-    StoreClient,
-    attacker_scope,
-    draft,
-    group,
-)
 
 from decnet_ttp.tag_store.app import TagStore
 from decnet_ttp.v1 import (
@@ -28,6 +15,18 @@ from decnet_ttp.v1 import (
     rollup_service_pb2,
     scope_pb2,
     tag_store_service_pb2,
+)
+from tag_store.samples import (
+    ATTACKER,
+    CAMPAIGN,
+    DAY_S,
+    FLEET,
+    NOON,
+    OTHER_ATTACKER,
+    StoreClient,
+    attacker_scope,
+    draft,
+    group,
 )
 
 UNKNOWN = str(UUID(int=0xDEAD))

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from tag_store.samples import announced, draft, group
 
 from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams
@@ -20,6 +19,7 @@ from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.publisher import BulkPublisher, RefusedError
 from decnet_ttp.tag_store.relay import Relay
 from decnet_ttp.tag_store.writer import TagWriter
+from tag_store.samples import announced, draft, group
 
 
 @pytest_asyncio.fixture

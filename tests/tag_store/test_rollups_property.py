@@ -10,13 +10,13 @@ from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tag_store.samples import DAY_S, NOON, draft, group
 
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.rollup_reader import RollupFilter, read_cells
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1 import tag_pb2
+from tag_store.samples import DAY_S, NOON, draft, group
 
 ATTACKERS = [str(UUID(int=number)) for number in (1, 2, 3)]
 IDENTITIES = [str(UUID(int=number)) for number in (101, 102)]

@@ -7,11 +7,10 @@ import asyncio
 import random
 from uuid import UUID
 
-from tag_store.samples import draft, group
-
 from decnet_ttp.tag_store import writer as writer_module
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.writer import TagWriter, Written
+from tag_store.samples import draft, group
 
 MESSAGES = [
     group(
@@ -61,7 +60,7 @@ async def test_tags_that_appear_between_look_up_and_copy_are_known(
     """The copy fails on them, and the way round conflicts stores the rest."""
     writer = TagWriter(database, lambda: None)
     await writer.write([MESSAGES[0]], silent=False)
-    blind = writer_module._KNOWN.replace("= ANY", "IS NULL AND uuid = ANY")  # noqa: SLF001
+    blind = writer_module._KNOWN.replace("= ANY", "IS NULL AND uuid = ANY")
     monkeypatch.setattr(writer_module, "_KNOWN", blind)  # type: ignore[attr-defined]
     written = await writer.write(MESSAGES[:2], silent=False)
     assert (written.inserted, written.known, written.announced) == (4, 4, 1)
