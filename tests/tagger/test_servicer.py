@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The tagger as its callers meet it: over a socket, with a rule-store behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+import pytest_asyncio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from decnet_ttp.attack import Catalogue
+from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from decnet_ttp.runtime.boundary import ErrorInterceptor
+from decnet_ttp.runtime.clients import call
+from decnet_ttp.tagger.evaluation import Evaluation
+from decnet_ttp.tagger.lifters.rule_engine import RuleEngine
+from decnet_ttp.tagger.rule_follower import RuleFollower
+from decnet_ttp.tagger.servicer import TaggerServicer
+from decnet_ttp.v1 import (
+    event_pb2,
+    rule_pb2,
+    rule_store_service_pb2_grpc,
+    tagger_service_pb2,
+    tagger_service_pb2_grpc,
+)
+from matching.builders import command, every, field, no, rule
+from tagger.rule_stores import OPTIONS, ScriptedStore, serving_store, until
+
+WHOAMI = rule("R1", field("command_text", pattern="whoami"))
+TIMEOUT_S = 10.0
+
+Stub = tagger_service_pb2_grpc.TaggerServiceStub
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[tuple[ScriptedStore, str]]:
+    async with serving_store(tmp_path) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving_tagger(
+    folder: Path, store_target: str, catalogue: Catalogue
+) -> AsyncIterator[tuple[Stub, RuleFollower]]:
+    """Serve a tagger within this process until the block ends."""
+    lifters = [RuleEngine()]
+    stop = asyncio.Event()
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()])
+    target = f"unix:{folder}/tagger.sock"
+    async with (
+        grpc.aio.insecure_channel(store_target, options=OPTIONS) as to_store,
+        grpc.aio.insecure_channel(target, options=OPTIONS) as channel,
+    ):
+        follower = RuleFollower(
+            rule_store_service_pb2_grpc.RuleStoreServiceStub(to_store), lifters, catalogue
+        )
+        servicer = TaggerServicer(
+            lifters=lifters,
+            follower=follower,
+            evaluation=Evaluation(lifters, attack_release=catalogue.attack_release),
+            attack_release=catalogue.attack_release,
+        )
+        tagger_service_pb2_grpc.add_TaggerServiceServicer_to_server(servicer, server)
+        server.add_insecure_port(target)
+        await server.start()
+        following = asyncio.create_task(follower.follow(stop))
+        try:
+            yield Stub(channel), follower
+        finally:
+            stop.set()
+            await following
+            await server.stop(0.5)
+
+
+def batch(*events: event_pb2.Event) -> tagger_service_pb2.TagEventsRequest:
+    return tagger_service_pb2.TagEventsRequest(
+        groups=[event_pb2.EventGroup(origin_id="o", events=events)]
+    )
+
+
+async def fired(stub: Stub, *events: event_pb2.Event) -> list[str]:
+    answer = await call(stub.TagEvents, batch(*events), timeout_s=TIMEOUT_S)
+    return [each.rule_id for group in answer.groups for each in group.tags]
+
+
+async def test_without_rules_a_caller_is_asked_to_try_again(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        with pytest.raises(UnavailableError) as raised:
+            await fired(stub, command("whoami"))
+        assert raised.value.reason == "RULES_NOT_LOADED"
+        script.snapshot(WHOAMI)
+        await until(lambda: follower.loaded)
+        assert await fired(stub, command("whoami"), command("ls")) == ["R1"]
+
+
+async def test_an_empty_snapshot_counts_as_loaded(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        script.snapshot()
+        await until(lambda: follower.loaded)
+        assert await fired(stub, command("whoami")) == []
+
+
+async def test_changes_deletions_and_a_new_snapshot_take_effect(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        script.snapshot(WHOAMI, rule("R2", field("command_text", pattern="id")), revision=4)
+        script.change(rule("R3", field("command_text", contains=["w"])), revision=5)
+        await until(lambda: follower.revision == 5)
+        assert await fired(stub, command("whoami; id")) == ["R1", "R2", "R3"]
+        script.delete("R2", revision=6)
+        await until(lambda: follower.revision == 6)
+        assert await fired(stub, command("whoami; id")) == ["R1", "R3"]
+        script.snapshot(WHOAMI, revision=9)
+        await until(lambda: follower.revision == 9)
+        assert await fired(stub, command("whoami; id")) == ["R1"]
+
+
+async def test_a_cut_stream_is_resumed_where_it_stood_while_rules_stay_in_force(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        script.snapshot(WHOAMI, revision=7, epoch="e7")
+        await until(lambda: follower.revision == 7)
+        script.cut()
+        assert await fired(stub, command("whoami")) == ["R1"]
+        await until(lambda: len(script.requests) == 2)
+        assert (script.requests[1].after_revision, script.requests[1].epoch) == (7, "e7")
+
+
+async def test_a_place_too_old_leads_to_a_snapshot(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        script.snapshot(WHOAMI, revision=7)
+        await until(lambda: follower.revision == 7)
+        script.refuse = True
+        script.cut()
+        await until(lambda: len(script.requests) == 3)
+        assert [each.after_revision for each in script.requests] == [0, 7, 0]
+        assert await fired(stub, command("whoami")) == ["R1"]
+        script.snapshot(rule("R9", field("command_text", pattern="x")), revision=1, epoch="e2")
+        await until(lambda: follower.epoch == "e2")
+        assert await fired(stub, command("whoami x")) == ["R9"]
+
+
+async def test_a_batch_in_flight_finishes_on_the_rules_it_began_with(
+    catalogue: Catalogue,
+) -> None:
+    lifters = [RuleEngine()]
+    follower = RuleFollower(None, lifters, catalogue)  # type: ignore[arg-type]  # never called
+    follower.rules = follower.rules.changed([WHOAMI], (), lifters, catalogue)
+    evaluation = Evaluation(lifters, attack_release="enterprise-v17.1")
+    # Long enough that the loop gets its turn many times within the batch.
+    events = [command("whoami " + "x" * 20_000) for _ in range(4_000)]
+    tagging = asyncio.create_task(evaluation.tag(batch(*events), follower.rules))
+    await asyncio.sleep(0)
+    assert not tagging.done()
+    follower.rules = follower.rules.changed((), ["R1"], lifters, catalogue)
+    answer = await tagging
+    assert len(answer.groups[0].tags) == 4_000
+
+
+async def test_wrong_requests_are_refused_with_the_place(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        script.snapshot(WHOAMI)
+        await until(lambda: follower.loaded)
+        nameless = command("whoami")
+        nameless.source_id = ""
+        with pytest.raises(InvalidArgumentError) as raised:
+            await fired(stub, command("whoami"), nameless)
+        assert raised.value.metadata["field"] == "groups[0].events[1]"
+        with pytest.raises(InvalidArgumentError, match="10001 events"):
+            await fired(stub, *[command("w")] * 10_001)
+
+
+async def test_describe_names_lifters_rules_and_releases(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        mail = rule("R2", field("from_domain", equals=["example.org"]), "email")
+        script.snapshot(WHOAMI, mail, revision=3, epoch="e3")
+        await until(lambda: follower.loaded)
+        request = tagger_service_pb2.DescribeTaggerRequest()
+        answer = await call(stub.DescribeTagger, request, timeout_s=TIMEOUT_S)
+    (lifter,) = answer.lifters
+    assert (lifter.name, lifter.rule_count) == ("rule_engine", 2)
+    assert list(lifter.source_kinds) == [
+        "auth_attempt",
+        "command",
+        "email",
+        "http_request",
+        "payload",
+    ]
+    assert (answer.rules_revision, answer.rules_epoch) == (3, "e3")
+    assert answer.attack_release == catalogue.attack_release
+    assert answer.program_version
+
+
+async def test_explain_tells_each_condition(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    condition = every(field("command_text", pattern="who"), no(field("user", equals=["root"])))
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        script.snapshot(rule("R1", condition))
+        await until(lambda: follower.loaded)
+
+        async def explain(event: event_pb2.Event, rule_id: str) -> object:
+            request = tagger_service_pb2.ExplainEventRequest(event=event, rule_id=rule_id)
+            return await call(stub.ExplainEvent, request, timeout_s=TIMEOUT_S)
+
+        assert await explain(command("a who", user="root"), "R1") == (
+            tagger_service_pb2.ExplainEventResponse(
+                matched=False,
+                outcomes=[
+                    tagger_service_pb2.ConditionOutcome(
+                        path="all[0].pattern", field="command_text", held=True, start=2, end=5
+                    ),
+                    tagger_service_pb2.ConditionOutcome(
+                        path="all[1].not.equals", field="user", held=True, start=0, end=4
+                    ),
+                ],
+            )
+        )
+        with pytest.raises(NotFoundError):
+            await explain(command("x"), "R404")
+        with pytest.raises(InvalidArgumentError):
+            await explain(event_pb2.Event(source_kind="session", source_id="s"), "R1")
+
+
+def many_rules() -> list[rule_pb2.Rule]:
+    return [rule(f"R{n}", field("command_text", pattern=rf"\bw{n}\b")) for n in range(200)]
+
+
+async def test_health_answers_while_a_large_batch_runs(
+    store: tuple[ScriptedStore, str], tmp_path: Path
+) -> None:
+    """The real program: ready once the rules are loaded, healthy within a batch, 0 on SIGTERM."""
+    script, store_target = store
+    target = f"unix:{tmp_path}/serve.sock"
+    environment = os.environ | {
+        "DECNET_TTP_RULE_STORE": store_target,
+        "DECNET_TTP_LOG_LEVEL": "error",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "decnet_ttp.cli.main", "serve", "--listen", target, "tagger",
+        "--lifter", "rule_engine", env=environment,
+    )  # fmt: skip
+    try:
+        async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            serving = health_pb2.HealthCheckResponse.SERVING
+
+            async def status() -> int:
+                answer = await health.Check(
+                    health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S, wait_for_ready=True
+                )
+                return answer.status
+
+            assert await status() != serving
+            script.snapshot(*many_rules())
+            async with asyncio.timeout(TIMEOUT_S):
+                while await status() != serving:
+                    await asyncio.sleep(0.01)
+            events = [command(f"cd /var; w{n % 300} -a | grep {n}" * 8) for n in range(10_000)]
+            tagging = asyncio.ensure_future(
+                call(Stub(channel).TagEvents, batch(*events), timeout_s=60.0)
+            )
+            slowest_s, answers = 0.0, 0
+            while not tagging.done():
+                began = time.monotonic()
+                assert await status() == serving
+                slowest_s = max(slowest_s, time.monotonic() - began)
+                answers += 1
+            assert len((await tagging).groups[0].tags) > 0
+            assert answers >= 3
+            assert slowest_s < 2.0
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), TIMEOUT_S) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
