@@ -124,12 +124,15 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
             )
         )
 
-    async def ListIdentities(self, request: Any, context: Any) -> Any:
-        """Return all identities."""
-        answer = directory_service_pb2.ListIdentitiesResponse()
-        for attacker, identity in self.identities.items():
-            if identity:
-                answer.identities.add(uuid=identity, attacker_uuids=[attacker])
+    async def ListAttackers(self, request: Any, context: Any) -> Any:
+        """Return one attacker a page."""
+        place = int(request.page_token or 0)
+        known = list(self.identities.items())[place : place + 1]
+        answer = directory_service_pb2.ListAttackersResponse()
+        for uuid, identity in known:
+            answer.attackers.add(uuid=uuid, identity_uuid=identity)
+        if place + 1 < len(self.identities):
+            answer.next_page_token = str(place + 1)
         return answer
 
 

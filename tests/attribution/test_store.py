@@ -165,7 +165,7 @@ class ToldDirectory:
         ]
 
     async def memberships(self) -> Any:
-        yield [Membership(item, uuid, stub=False) for item, uuid in self.identities.items()]
+        yield await self.resolve(ATTACKERS)
 
 
 async def test_states_follow_identities_that_merge_and_split(database: Database) -> None:

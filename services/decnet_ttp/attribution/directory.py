@@ -12,10 +12,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from decnet_ttp.core.errors import NotFoundError
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.v1.directory_service_pb2 import (
+    Attacker,
     GetAttackerRequest,
     GetAttackerResponse,
-    ListIdentitiesRequest,
-    ListIdentitiesResponse,
+    ListAttackersRequest,
+    ListAttackersResponse,
 )
 from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
@@ -61,7 +62,7 @@ class Directory(Protocol):
         """
 
     def memberships(self) -> AsyncIterator[list[Membership]]:
-        """Page through everything the directory knows, following merges.
+        """Page through all attackers the directory knows.
 
         Raises:
             UnavailableError: The directory is away.
@@ -117,47 +118,26 @@ class GrpcDirectory:
                 if not self._accept_unknown:
                     return None
                 return Membership(attacker, stub_identity(attacker), stub=True)
-        identity = response.attacker.identity_uuid
-        if not identity:
-            return Membership(attacker, stub_identity(attacker), stub=True)
-        return Membership(attacker, UUID(identity), stub=False)
+        return _membership(response.attacker)
 
     async def memberships(self) -> AsyncIterator[list[Membership]]:
-        """Page through the identities, then resolve the members of those that were merged."""
-        token = ""
-        merged_into: dict[str, str] = {}
-        held_back: dict[str, list[str]] = {}
+        """Page through the attackers; one that moves while pages are read is found next time."""
+        request = ListAttackersRequest(page_size=_PAGE_SIZE)
         while True:
-            page: ListIdentitiesResponse = await call(
-                self._stub.ListIdentities,
-                ListIdentitiesRequest(page_size=_PAGE_SIZE, page_token=token),
+            page: ListAttackersResponse = await call(
+                self._stub.ListAttackers,
+                request,
                 timeout_s=_CALL_TIMEOUT_S,
                 attempts_s=self._attempts_s,
             )
-            found = []
-            for identity in page.identities:
-                if identity.merged_into_uuid:
-                    merged_into[identity.uuid] = identity.merged_into_uuid
-                    held_back[identity.uuid] = list(identity.attacker_uuids)
-                    continue
-                uuid = UUID(identity.uuid)
-                found += [
-                    Membership(UUID(item), uuid, stub=False) for item in identity.attacker_uuids
-                ]
-            yield found
-            token = page.next_page_token
-            if not token:
-                break
-        yield [
-            Membership(UUID(item), UUID(_end_of(loser, merged_into)), stub=False)
-            for loser, attackers in held_back.items()
-            for item in attackers
-        ]
+            yield [_membership(item) for item in page.attackers]
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
 
 
-def _end_of(identity: str, merged_into: dict[str, str]) -> str:
-    seen = {identity}
-    while (winner := merged_into.get(identity)) is not None and winner not in seen:
-        seen.add(winner)
-        identity = winner
-    return identity
+def _membership(attacker: Attacker) -> Membership:
+    uuid = UUID(attacker.uuid)
+    if not attacker.identity_uuid:
+        return Membership(uuid, stub_identity(uuid), stub=True)
+    return Membership(uuid, UUID(attacker.identity_uuid), stub=False)

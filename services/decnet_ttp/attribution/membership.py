@@ -7,10 +7,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from decnet_ttp.attribution.database import Database
-from decnet_ttp.attribution.directory import Directory, Membership, stub_identity
+from decnet_ttp.attribution.directory import Directory, Membership
 from decnet_ttp.attribution.mergers import depth
 from decnet_ttp.attribution.pacing import pause
 from decnet_ttp.attribution.primitives import Registry
@@ -19,7 +18,7 @@ from decnet_ttp.attribution.store import WRITER_LOCK, Store, count_observations
 from decnet_ttp.core.errors import DecnetError
 
 #: Seconds between two comparisons with the directory.
-PERIOD_S = 30.0
+PERIOD_S = 60.0
 
 _MOVED = """
 SELECT m.attacker_uuid, m.identity_uuid AS old, d.identity_uuid AS new
@@ -27,7 +26,6 @@ FROM unnest($1::uuid[], $2::uuid[]) AS d (attacker_uuid, identity_uuid)
 JOIN members AS m USING (attacker_uuid)
 WHERE m.identity_uuid <> d.identity_uuid
 """
-_SETTLED = "SELECT attacker_uuid FROM members WHERE NOT stub"
 _MOVE_MEMBER = "UPDATE members SET identity_uuid = $2, stub = $3 WHERE attacker_uuid = $1"
 _MOVE_OBSERVATIONS = """
 WITH moved AS (
@@ -81,21 +79,10 @@ class MembershipFollower:
         Raises:
             DecnetError: The directory or the database is away; those that moved stay moved.
         """
-        seen: set[UUID] = set()
         moved = 0
         async for page in self._directory.memberships():
-            seen.update(item.attacker for item in page)
             moved += await self._move_all(page)
-        async with self._database.connection() as connection:
-            settled = [row[0] for row in await connection.fetch(_SETTLED)]
-        left = [item for item in settled if item not in seen]
-        # An attacker may have joined behind the page that was read: the directory decides.
-        now = await self._directory.resolve(left)
-        known = {item.attacker for item in now}
-        now += [
-            Membership(item, stub_identity(item), stub=True) for item in left if item not in known
-        ]
-        return moved + await self._move_all(now)
+        return moved
 
     async def _move_all(self, memberships: Sequence[Membership]) -> int:
         stubs = {item.attacker: item.stub for item in memberships}

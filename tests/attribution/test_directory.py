@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Who is who, asked of a directory over gRPC."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from attribution.process import directory
+from decnet_ttp.attribution.directory import GrpcDirectory, Membership, NoDirectory, stub_identity
+from decnet_ttp.core.errors import UnavailableError
+from decnet_ttp.runtime.clients import open_channel
+from decnet_ttp.runtime.config import Settings
+from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
+
+LINKED, ALONE, UNKNOWN = UUID(int=1), UUID(int=2), UUID(int=3)
+IDENTITY = UUID(int=9)
+MEMBERS = [
+    Membership(LINKED, IDENTITY, stub=False),
+    Membership(ALONE, stub_identity(ALONE), stub=True),
+]
+
+
+def test_a_stub_depends_on_the_attacker_alone() -> None:
+    """Stored data names it, so it must stay what it is."""
+    assert stub_identity(ALONE) == UUID("9ca0b528-5453-5950-91e3-a38170a3a9fc")
+    assert stub_identity(ALONE) != stub_identity(LINKED)
+
+
+@pytest.mark.parametrize("accept_unknown", [False, True])
+async def test_resolves_and_pages_through_attackers(tmp_path: Path, accept_unknown: bool) -> None:  # noqa: FBT001 - pytest passes it by name
+    async with (
+        directory(tmp_path) as (known, target),
+        open_channel(target, Settings()) as channel,
+    ):
+        known.identities = {str(LINKED): str(IDENTITY), str(ALONE): ""}
+        asked = GrpcDirectory(DirectoryServiceStub(channel), accept_unknown=accept_unknown)
+        expected = list(MEMBERS)
+        if accept_unknown:
+            expected.append(Membership(UNKNOWN, stub_identity(UNKNOWN), stub=True))
+        assert await asked.resolve([LINKED, ALONE, UNKNOWN]) == expected
+        assert [page async for page in asked.memberships()] == [MEMBERS[:1], MEMBERS[1:]]
+
+
+async def test_a_directory_that_is_away_is_no_answer(tmp_path: Path) -> None:
+    async with open_channel(f"unix:{tmp_path}/none.sock", Settings()) as channel:
+        asked = GrpcDirectory(DirectoryServiceStub(channel), accept_unknown=True, attempts_s=0.1)
+        with pytest.raises(UnavailableError):
+            await asked.resolve([LINKED])
+
+
+async def test_without_a_directory_everybody_is_known() -> None:
+    assert await NoDirectory().resolve([ALONE]) == MEMBERS[1:]
+    assert [page async for page in NoDirectory().memberships()] == []
