@@ -143,10 +143,14 @@ class Bus:
         """Flush what was published and close."""
         if self.nc.is_closed:
             return
-        if self.nc.is_connected:
-            await self.nc.drain()
-        else:
-            await self.nc.close()
+        try:
+            if self.nc.is_connected:
+                await self.nc.drain()
+            else:
+                await self.nc.close()
+        except OSError as error:
+            # The server went away in between; what was acknowledged is safe with it.
+            _log.debug("bus closed while away", extra={"error": type(error).__name__})
 
 
 async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) -> Bus:
@@ -172,14 +176,17 @@ async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) ->
         told.add(kind)
         _log.log(level, "bus error", extra={"connection": name, "error": kind})
 
+    client = Client()
+
     async def on_disconnect() -> None:
-        _log.warning("bus disconnected", extra={"connection": name})
+        if not client.is_closed:
+            _log.warning("bus disconnected", extra={"connection": name})
 
     async def on_reconnect() -> None:
         told.clear()
         _log.info("bus connected again", extra={"connection": name})
 
-    client = await nats.connect(
+    await client.connect(
         settings.nats_url,
         name=name,
         connect_timeout=2,
