@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`./dev demo`: the main job from end to end, in a temporary directory, with nothing left behind."""
+"""`./dev demo`: the main job from end to end in a temporary directory; nothing is left behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 SAMPLE = Path(__file__).resolve().parent / "cowrie-sample.json"
 
 #: An attacker of the sample: the human who looks round.
-ATTACKER = "127.0.0.51"
+ATTACKER = "127.0.0.31"
 
 
 def step(environ: dict[str, str], *arguments: str, say: str = "") -> None:

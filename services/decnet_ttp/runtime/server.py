@@ -16,11 +16,11 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from decnet_ttp.runtime.boundary import ErrorInterceptor
 from decnet_ttp.runtime.config import Settings, SettingsError
+from decnet_ttp.runtime.health import EndingHealthServicer
 
 #: Bound on one message between services, in bytes.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -30,6 +30,10 @@ _POLL_STARTING_S = 0.05
 _POLL_RUNNING_S = 2.0
 
 _MAX_PORT = 65_535
+
+#: A client looks its target up again only when a connection ends; so that it finds replicas added
+#: later, connections end at this age. Calls and streams that run on one finish undisturbed.
+_CONNECTION_AGE_MS = 30_000
 
 _log = logging.getLogger(__name__)
 
@@ -85,9 +89,10 @@ class Server:
                 ("grpc.so_reuseport", 0),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+                ("grpc.max_connection_age_ms", _CONNECTION_AGE_MS),
             ],
         )
-        self._health = HealthServicer()
+        self._health = EndingHealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names: list[str] = []
         self._stop = asyncio.Event()
@@ -207,6 +212,7 @@ class Server:
             finally:
                 self._stop.set()
                 await self._set_serving(False)
+                self._health.end_watches()
                 await self._server.stop(self._settings.grace_s)
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
