@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import uvloop
+
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.logs import configure_logging
 from decnet_ttp.runtime.server import Server
@@ -64,4 +66,4 @@ async def main(socket: str, folder: Path) -> None:
 
 
 configure_logging(style="json")
-asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+uvloop.run(main(sys.argv[1], Path(sys.argv[2])))

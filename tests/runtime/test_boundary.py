@@ -161,7 +161,7 @@ def _details(metadata: dict[str, str], domain: str = DOMAIN, reason: str = "R") 
     status = status_pb2.Status(code=5, message="from elsewhere")
     info = error_details_pb2.ErrorInfo(reason=reason, domain=domain, metadata=metadata)
     status.details.add().Pack(info)
-    return status.SerializeToString()
+    return bytes(status.SerializeToString())
 
 
 def test_status_that_our_boundary_did_not_write_maps_by_its_code() -> None:

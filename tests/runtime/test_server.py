@@ -12,6 +12,7 @@ import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
@@ -104,9 +105,9 @@ async def test_readiness_that_comes_after_the_stop_is_not_told(unix: Settings) -
     told: list[bool] = []
     set_serving = server._set_serving
 
-    async def record(serving_now: bool) -> None:  # noqa: FBT001 - stands in for one with it
-        told.append(serving_now)
-        await set_serving(serving_now)
+    async def record(serving: bool) -> None:  # noqa: FBT001 - stands in for one with it
+        told.append(serving)
+        await set_serving(serving)
 
     async def ready_too_late() -> bool:
         server.request_stop()
@@ -117,6 +118,26 @@ async def test_readiness_that_comes_after_the_stop_is_not_told(unix: Settings) -
         await server.run(ready=ready_too_late)
     assert told
     assert not any(told)
+
+
+async def test_watch_of_health_sees_the_end_and_does_not_hold_it_up(unix: Settings) -> None:
+    """Clients that balance by health watch for as long as they live."""
+    seen: list[int] = []
+    async with serving(unix) as served, open_channel(unix.listen, unix) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service=DIRECTORY))
+
+        async def follow() -> None:
+            async for answer in watch:
+                seen.append(answer.status)  # noqa: PERF401 - each as it comes
+
+        following = asyncio.ensure_future(follow())
+        await until(lambda: seen[-1:] == [health_pb2.HealthCheckResponse.SERVING])
+        async with asyncio.timeout(unix.grace_s / 2):
+            await served.stop()
+            await following
+    assert seen[-1] == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert await watch.code() is grpc.StatusCode.OK
 
 
 async def test_task_that_raises_ends_the_run(unix: Settings) -> None:
