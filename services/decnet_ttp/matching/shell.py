@@ -72,7 +72,23 @@ _RUNNERS: Final = {
 _KEPT: Final = frozenset({"sudo", "doas", "busybox", "xargs", "eval"})
 _FIND_ACTIONS: Final = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _SHELLS: Final = frozenset(
-    {"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "csh", "tcsh", "fish", "su", "runuser"}
+    {
+        "sh",
+        "bash",
+        "dash",
+        "ash",
+        "zsh",
+        "ksh",
+        "mksh",
+        "csh",
+        "tcsh",
+        "fish",
+        "su",
+        "runuser",
+        "$SHELL",
+        "${SHELL}",
+        "$BASH",
+    }
 )
 
 
@@ -81,7 +97,8 @@ def command_lines(text: str) -> str:
 
     Separators (``; & | && ||``, newlines, parentheses, back-quotes, ``$(``) end a command unless
     quoted; quotes and backslashes are taken off (``w'g'et``), ``$IFS`` is a blank, comments are
-    left out, a redirection is one word with its target (``>/etc/x``). What only runs another
+    left out, a redirection is one word with its target (``>/etc/x``), a substitution is ``$()``
+    with its commands as lines of their own. What only runs another
     command is left out (``nohup``, ``env A=b``, ``then``, ``/usr/bin/`` before a name); ``sudo``,
     ``busybox`` and ``xargs`` give a line with and a line without them. The string of ``sh -c``
     and what ``find -exec`` runs follow as lines of their own.
@@ -107,7 +124,7 @@ class _Reader:
         depth: How many command strings lead here.
     """
 
-    __slots__ = ("_depth", "_inner", "_lines", "_word", "_words")
+    __slots__ = ("_depth", "_inner", "_lines", "_open", "_word", "_words")
 
     def __init__(self, lines: list[str], depth: int) -> None:
         self._lines = lines
@@ -116,6 +133,8 @@ class _Reader:
         # Parts of the word that is being read; None between words, since a word may be empty.
         self._word: str | None = None
         self._inner: list[str] = []
+        # Commands that wait for the end of a substitution, with what opened it.
+        self._open: list[tuple[str, list[str], str | None]] = []
 
     def read(self, text: str) -> None:
         """Add the lines of a text."""
@@ -130,6 +149,9 @@ class _Reader:
             position = token.end()
             self._take(token.lastgroup or "", token[0])
         self._end_command()
+        while self._open:
+            self._close()
+            self._end_command()
 
     def _take(self, kind: str, found: str) -> None:
         match kind:
@@ -138,7 +160,7 @@ class _Reader:
             case "space" | "ifs":
                 self._end_word()
             case "operator":
-                self._end_command()
+                self._operate(found)
             case "redirect":
                 self._redirect(found)
             case "single":
@@ -148,6 +170,25 @@ class _Reader:
                 self._quoted(found.lstrip("$")[1:].removesuffix('"'))
             case "escape":
                 self._word = (self._word or "") + found[1:]
+
+    def _operate(self, found: str) -> None:
+        if found.endswith("(") or (found == "`" and not self._within_back_quotes()):
+            if found == "(":
+                self._end_command()
+            self._open.append((found, self._words, self._word))
+            self._words, self._word = [], None
+            return
+        self._end_command()
+        if found in {")", "`"} and self._open:
+            self._close()
+
+    def _within_back_quotes(self) -> bool:
+        return bool(self._open) and self._open[-1][0] == "`"
+
+    def _close(self) -> None:
+        """Go on with the command that a substitution stood in."""
+        opened, self._words, word = self._open.pop()
+        self._word = word if opened == "(" else (word or "") + "$()"
 
     def _redirect(self, found: str) -> None:
         number = self._word if self._word is not None and self._word.isdecimal() else ""
