@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from uuid import UUID
 
+import psutil
 import uvloop
 
 from decnet_ttp.attribution.database import Database
@@ -60,6 +61,15 @@ def read(envelope: Envelope) -> Observation:
     )
 
 
+def cpu_s(pid: int | None) -> float:
+    """Return the processor time that PostgreSQL has used so far, in seconds."""
+    postmaster = psutil.Process(pid)
+    return sum(
+        sum(process.cpu_times()[:2])
+        for process in (postmaster, *postmaster.children(recursive=True))
+    )
+
+
 async def main(observations: int, identities: int) -> None:
     """Run and print a table."""
     rng = random.Random(1)
@@ -68,23 +78,31 @@ async def main(observations: int, identities: int) -> None:
         database = Database(await server.start())
         await database.open()
         store, directory = Store(database, REGISTRY), NoDirectory()
-        print("part      observations/s    ms/batch p50    p99")
+        print(
+            "part      observations/s    ms/batch p50    p99    CPU us each: service    PostgreSQL"
+        )
         per_part = observations // TENTHS
         for part in range(TENTHS):
             times: list[float] = []
+            own_cpu, server_cpu = 0.0, cpu_s(server.pid)
             for first in range(part * per_part, (part + 1) * per_part, BATCH):
                 sent = [message(rng, first + place, identities) for place in range(BATCH)]
-                begun = time.perf_counter()
+                begun, begun_cpu = time.perf_counter(), time.process_time()
                 items = [read(item) for item in sent]
                 unknown = await store.unknown_attackers(item.attacker for item in items)
                 await store.record(Batch(items, await directory.resolve(unknown)))
                 times.append(time.perf_counter() - begun)
+                own_cpu += time.process_time() - begun_cpu
                 async with database.connection() as connection:
                     await connection.execute("DELETE FROM outbox")
             rate = per_part / sum(times)
             cuts = statistics.quantiles(times, n=100)
+            own_us, server_us = (
+                cpu / per_part * 1e6 for cpu in (own_cpu, cpu_s(server.pid) - server_cpu)
+            )
             print(
-                f"{part + 1:>4}/10 {rate:>17,.0f} {cuts[49] * 1e3:>14.1f} {cuts[98] * 1e3:>7.1f}",
+                f"{part + 1:>4}/10 {rate:>17,.0f} {cuts[49] * 1e3:>14.1f} {cuts[98] * 1e3:>7.1f}"
+                f" {own_us:>20.0f} {server_us:>13.0f}",
                 flush=True,
             )
         await database.close()
