@@ -86,12 +86,12 @@ def requests(texts: Sequence[str]) -> list[bytes]:
 
 
 def best_of(runs: int, work: Callable[[], object]) -> float:
-    """Return the shortest of several runs, in seconds."""
+    """Return the shortest of several runs, in seconds of this process' own computing."""
     times = []
     for _ in range(runs):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return min(times)
 
 
@@ -162,6 +162,8 @@ def main() -> None:
     texts = commands(20_000, source)
     rate = tagger_rate(texts, catalogue)
     print(f"tagger, decode to encode, one core: {rate:,.0f} commands/s (target 15,000)")
+    distinct = tagger_rate([f"{text}; x{n}" for n, text in enumerate(texts)], catalogue)
+    print(f"the same with no two commands alike: {distinct:,.0f} commands/s")
     made = events(texts[:4_000])
     seconds = {}
     for count in (50, 500):

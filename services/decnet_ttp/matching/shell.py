@@ -8,11 +8,15 @@ text, with a bound on what is looked at closely.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 #: Characters that are taken apart word by word. What follows is only split at separators, so that
 #: a padded line is still searched, at a cost that does not grow with the padding.
 MAX_CLOSE_CHARS: Final = 16 * 1024
+
+#: Commands up to this length are remembered, since bots send the same ones again and again.
+_SHORT_CHARS: Final = 256
 
 #: Command strings within command strings (sh -c "sh -c …") that are followed.
 _MAX_DEPTH: Final = 3
@@ -92,6 +96,11 @@ _SHELLS: Final = frozenset(
 )
 
 
+@lru_cache(maxsize=4_096)
+def _short_command_lines(text: str) -> str:
+    return _command_lines(text)
+
+
 def command_lines(text: str) -> str:
     """Return the simple commands of a command line, one a line, words joined by one blank.
 
@@ -103,6 +112,10 @@ def command_lines(text: str) -> str:
     ``busybox`` and ``xargs`` give a line with and a line without them. The string of ``sh -c``
     and what ``find -exec`` runs follow as lines of their own.
     """
+    return _command_lines(text) if len(text) > _SHORT_CHARS else _short_command_lines(text)
+
+
+def _command_lines(text: str) -> str:
     lines: list[str] = []
     _Reader(lines, 0).read(text[:MAX_CLOSE_CHARS])
     if len(text) > MAX_CLOSE_CHARS:
@@ -222,8 +235,14 @@ class _Reader:
         if self._depth < _MAX_DEPTH:
             _Reader(self._lines, self._depth + 1).read(text)
 
-    def take_words(self, words: list[str]) -> None:
-        """Add the lines of one simple command."""
+    def take_words(self, words: list[str], *, repeated: bool = False) -> None:
+        """Add the lines of one simple command.
+
+        Args:
+            words: Its words.
+            repeated: Whether another command runs it for each of its findings. A shell then only
+                runs its command string, like any other runner.
+        """
         start, kept, name = 0, False, ""
         for _ in range(_MAX_RUNNERS):
             start = _after_assignments(words, start)
@@ -237,24 +256,33 @@ class _Reader:
             if name in _KEPT and not kept:
                 kept = True
                 self._lines.append(" ".join((name, *words[start + 1 :])))
+            repeated = repeated or name == "xargs"
             start = following
+        self._add(name, words, start, repeated=repeated)
+
+    def _add(self, name: str, words: list[str], start: int, *, repeated: bool) -> None:
         line = " ".join((name, *words[start + 1 :]))
-        self._lines.append(line)
-        if name in _SHELLS or name == "find":
-            self._follow_argument(name, words, start + 1)
+        string = _command_string(words, start + 1) if name in _SHELLS else None
+        if string is None or not repeated:
+            self._lines.append(line)
+        if string is not None:
+            self._descend(string)
+        elif name == "find" and self._depth < _MAX_DEPTH:
+            for number in range(start + 1, len(words) - 1):
+                if words[number] in _FIND_ACTIONS:
+                    inner = _Reader(self._lines, self._depth + 1)
+                    inner.take_words(words[number + 1 :], repeated=True)
+                    break
         elif start and words[start - 1] == "eval":
             self._descend(line)
 
-    def _follow_argument(self, name: str, words: list[str], start: int) -> None:
-        """Add the lines of the command that a shell or `find` is given to run."""
-        for number in range(start, len(words) - 1):
-            if name == "find" and words[number] in _FIND_ACTIONS:
-                if self._depth < _MAX_DEPTH:
-                    _Reader(self._lines, self._depth + 1).take_words(words[number + 1 :])
-                return
-            if name != "find" and _OPTION_C.fullmatch(words[number]):
-                self._descend(words[number + 1])
-                return
+
+def _command_string(words: list[str], start: int) -> str | None:
+    """Return the string that a shell is given to run; None when it is given none."""
+    for number in range(start, len(words) - 1):
+        if _OPTION_C.fullmatch(words[number]):
+            return words[number + 1]
+    return None
 
 
 def _after_assignments(words: list[str], start: int) -> int:
