@@ -17,12 +17,13 @@ from uuid import UUID
 import psutil
 import uvloop
 
+from decnet_ttp.attribution.batch import Batch
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.directory import NoDirectory
 from decnet_ttp.attribution.observations import Observation, read_observation
 from decnet_ttp.attribution.primitives import Primitive, Registry
 from decnet_ttp.attribution.states import Kind
-from decnet_ttp.attribution.store import Batch, Store
+from decnet_ttp.attribution.store import Store
 from decnet_ttp.embedded.postgres import PostgresServer
 from decnet_ttp.runtime.bus import Envelope
 

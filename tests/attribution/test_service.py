@@ -21,11 +21,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from attribution.observing import ATTACKER, START_S, message
 from attribution.process import Service, directory, until
+from decnet_ttp.attribution.batch import Batch
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.directory import NoDirectory, stub_identity
 from decnet_ttp.attribution.observations import read_observation
 from decnet_ttp.attribution.primitives import Registry
-from decnet_ttp.attribution.store import Batch, Store
+from decnet_ttp.attribution.store import Store
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
 from decnet_ttp.embedded.nats import NatsServer
 from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus, ensure_streams

@@ -13,13 +13,14 @@ import orjson
 import pytest
 
 from attribution.observing import ATTACKER, START_S, observation
+from decnet_ttp.attribution.batch import Batch, Recorded
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.directory import Membership, NoDirectory, stub_identity
 from decnet_ttp.attribution.membership import MembershipFollower
 from decnet_ttp.attribution.observations import Observation
 from decnet_ttp.attribution.primitives import Primitive, Registry
 from decnet_ttp.attribution.states import Kind
-from decnet_ttp.attribution.store import Batch, Recorded, Store
+from decnet_ttp.attribution.store import Store
 
 REGISTRY = Registry({"number": Primitive(Kind.NUMERIC), "print": Primitive(Kind.HASH)})
 ATTACKERS = [UUID(int=place) for place in range(1, 5)]

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from nats.js import JetStreamContext
 
+from decnet_ttp.attribution.batch import Batch, Parked, Recorded
 from decnet_ttp.attribution.dead_letters import bury
 from decnet_ttp.attribution.directory import Directory
 from decnet_ttp.attribution.observations import Observation, RefusedError, read_observation
 from decnet_ttp.attribution.primitives import Registry
-from decnet_ttp.attribution.store import Batch, Parked, Recorded, Store
+from decnet_ttp.attribution.store import Store
 
 #: Seconds until an unknown attacker is asked for again: doubled each time, up to the longest.
 _FIRST_RETRY_S = 1.0

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The statements of the writing side; each takes a batch as columns."""
+
+MEMBERS = """
+SELECT attacker_uuid, identity_uuid FROM members WHERE attacker_uuid = ANY($1::uuid[])
+"""
+ADD_MEMBERS = """
+INSERT INTO members (attacker_uuid, identity_uuid, stub)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::boolean[])
+ON CONFLICT (attacker_uuid) DO NOTHING
+"""
+PRIOR = """
+SELECT key, identity_uuid, attacker_uuid, observed_at, produced_at, confidence, primitive, value,
+       observation_id, evidence_ref, source
+FROM observations WHERE key = ANY($1::uuid[])
+"""
+STATES = """
+SELECT s.identity_uuid, s.primitive, s.value, s.state, s.confidence, s.observation_count,
+       s.changed_at
+FROM unnest($1::uuid[], $2::text[]) AS k (identity_uuid, primitive)
+JOIN states AS s USING (identity_uuid, primitive)
+"""
+SAMPLES = """
+SELECT k.place, o.observed_at, o.key, o.value
+FROM unnest($1::uuid[], $2::text[], $3::int[])
+     WITH ORDINALITY AS k (identity_uuid, primitive, depth, place)
+CROSS JOIN LATERAL (
+    SELECT observed_at, key, value FROM observations
+    WHERE identity_uuid = k.identity_uuid AND primitive = k.primitive
+    ORDER BY observed_at DESC, key DESC LIMIT k.depth
+) AS o
+"""
+COUNTS = """
+SELECT primitive, count(*) FROM observations
+WHERE identity_uuid = $1 AND primitive = ANY($2::text[]) GROUP BY primitive
+"""
+WRITE_OBSERVATIONS = """
+INSERT INTO observations (key, identity_uuid, attacker_uuid, observed_at, produced_at, confidence,
+                          primitive, value, observation_id, evidence_ref, source)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[],
+                     $6::float8[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+ON CONFLICT (key) DO UPDATE SET
+    identity_uuid = excluded.identity_uuid, attacker_uuid = excluded.attacker_uuid,
+    observed_at = excluded.observed_at, produced_at = excluded.produced_at,
+    confidence = excluded.confidence, value = excluded.value,
+    observation_id = excluded.observation_id, source = excluded.source
+"""
+WRITE_STATES = """
+INSERT INTO states (identity_uuid, primitive, value, state, confidence, observation_count,
+                    changed_at, observed_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::float8[], $6::bigint[],
+                     $7::timestamptz[], $8::timestamptz[])
+ON CONFLICT (identity_uuid, primitive) DO UPDATE SET
+    value = excluded.value, state = excluded.state, confidence = excluded.confidence,
+    observation_count = excluded.observation_count, changed_at = excluded.changed_at,
+    observed_at = excluded.observed_at
+"""
+DROP_STATES = """
+DELETE FROM states USING unnest($1::uuid[], $2::text[]) AS k (identity_uuid, primitive)
+WHERE states.identity_uuid = k.identity_uuid AND states.primitive = k.primitive
+"""
+WRITE_TRANSITIONS = """
+INSERT INTO transitions (identity_uuid, primitive, old_state, new_state, changed_at)
+SELECT identity_uuid, primitive, old_state, new_state, changed_at
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+     WITH ORDINALITY AS t (identity_uuid, primitive, old_state, new_state, changed_at, place)
+ORDER BY place
+"""
+WRITE_OUTBOX = """
+INSERT INTO outbox (message_id, subject, body)
+SELECT message_id, subject, body
+FROM unnest($1::uuid[], $2::text[], $3::bytea[])
+     WITH ORDINALITY AS t (message_id, subject, body, place)
+ORDER BY place
+"""
+COUNT_REFUSALS = """
+INSERT INTO refusals (reason, count) SELECT * FROM unnest($1::text[], $2::bigint[])
+ON CONFLICT (reason) DO UPDATE SET count = refusals.count + excluded.count
+"""
+PARK = """
+INSERT INTO parked (sequence, subject, body, attacker_uuid, published_at, attempts, retry_at)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::uuid[], $5::timestamptz[],
+                     $6::int[], $7::timestamptz[])
+ON CONFLICT (sequence) DO UPDATE SET attempts = excluded.attempts, retry_at = excluded.retry_at
+"""
+UNPARK = "DELETE FROM parked WHERE sequence = ANY($1::bigint[])"
