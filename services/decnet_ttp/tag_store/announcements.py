@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import orjson
 
@@ -84,6 +85,7 @@ def envelopes(row: OutboxRow) -> Iterator[Envelope]:
     for tag in body["tags"]:
         by_technique.setdefault(tag[1], []).append(tag)
     ts = to_epoch_seconds(row.created_at)
+    seed = row.announcement.bytes
     yield Envelope(
         topic=TAGGED,
         type="tagged",
@@ -102,7 +104,7 @@ def envelopes(row: OutboxRow) -> Iterator[Envelope]:
         yield Envelope(
             topic=f"{RULE_FIRED}.{technique_id}",
             type="rule.fired",
-            id=uuid5(row.announcement, technique_id).hex,
+            id=blake2b(seed + technique_id.encode(), digest_size=16).hexdigest(),
             ts=ts,
             payload={
                 **anchor,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -62,7 +63,11 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
 
     async def connect() -> Bus:
         bus = await connect_bus(settings, name="tag-store relay", pending=_BUS_PENDING)
-        await ensure_streams_until_done(bus.js, settings)
+        try:
+            await ensure_streams_until_done(bus.js, settings)
+        except asyncio.CancelledError:
+            await bus.close()
+            raise
         return bus
 
     names = Names(

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.core.tags import CONFIDENCE_FLOOR, tag_uuid
-from decnet_ttp.tag_store.fields import check_text, parse_uuid
+from decnet_ttp.tag_store.fields import MAX_TEXT, check_text, parse_uuid
 from decnet_ttp.tag_store.ticks import to_ticks
 from decnet_ttp.v1 import tag_pb2
 
@@ -80,8 +80,11 @@ class TagShapes:
     def __init__(self) -> None:
         self._sound: set[tuple[str, str, int, str, str, str, str]] = set()
 
+    def __contains__(self, shape: tuple[str, str, int, str, str, str, str]) -> bool:
+        return shape in self._sound
+
     def check(self, shape: tuple[str, str, int, str, str, str, str], path: str) -> None:
-        """Let a sound combination pass.
+        """Let a sound combination pass, and remember it.
 
         Args:
             shape: Source kind, rule id, rule version, tactic, technique, sub-technique, release.
@@ -90,8 +93,6 @@ class TagShapes:
         Raises:
             InvalidArgumentError: One of them cannot be.
         """
-        if shape in self._sound:
-            return
         source_kind, rule_id, rule_version, tactic, technique_id, sub_technique_id, release = shape
         check_text(source_kind, f"{path}.source_kind", required=True)
         check_text(rule_id, f"{path}.rule_id", required=True)
@@ -197,7 +198,7 @@ class Batch:
                     f"{path}.tags[{index}].confidence is {confidence}; use 0 to 1",
                     field=f"{path}.tags[{index}].confidence",
                 )
-            row = self._row(message, tag, f"{path}.tags[{index}]")
+            row = self._row(message, tag, confidence, path, index)
             if confidence < CONFIDENCE_FLOOR:
                 self.below_floor += 1
             elif row.uuid.int in self._seen:
@@ -207,30 +208,41 @@ class Batch:
                 self._next_seq += 1
                 message.rows.append(row)
 
-    def _row(self, message: MessageTags, tag: tag_pb2.TagDraft, path: str) -> TagRow:
+    def _row(
+        self, message: MessageTags, tag: tag_pb2.TagDraft, confidence: float, group: str, index: int
+    ) -> TagRow:
         source_kind, source_id, rule_id = tag.source_kind, tag.source_id, tag.rule_id
         rule_version, tactic, technique_id = tag.rule_version, tag.tactic, tag.technique_id
         sub_technique_id, release = tag.sub_technique_id, tag.attack_release
-        self._shapes.check(
-            (source_kind, rule_id, rule_version, tactic, technique_id, sub_technique_id, release),
-            path,
+        shape = (
+            source_kind,
+            rule_id,
+            rule_version,
+            tactic,
+            technique_id,
+            sub_technique_id,
+            release,
         )
-        check_text(source_id, f"{path}.source_id", required=True)
+        if shape not in self._shapes:
+            self._shapes.check(shape, f"{group}.tags[{index}]")
+        if not 0 < len(source_id) <= MAX_TEXT or "\0" in source_id:
+            check_text(source_id, f"{group}.tags[{index}].source_id", required=True)
         observed_at = None
         if tag.HasField("observe_time"):
             try:
                 observed_at = to_ticks(tag.observe_time)
             except ValueError as error:
                 raise InvalidArgumentError(
-                    f"{path}.observe_time lies outside the years 1 to 9999; leave it out when "
-                    "the time is unknown",
-                    field=f"{path}.observe_time",
+                    f"{group}.tags[{index}].observe_time lies outside the years 1 to 9999; leave "
+                    "it out when the time is unknown",
+                    field=f"{group}.tags[{index}].observe_time",
                 ) from error
         evidence = tag.evidence.SerializeToString()
         if len(evidence) > MAX_EVIDENCE_BYTES:
             raise InvalidArgumentError(
-                f"{path}.evidence has {len(evidence)} bytes; at most {MAX_EVIDENCE_BYTES} are kept",
-                field=f"{path}.evidence",
+                f"{group}.tags[{index}].evidence has {len(evidence)} bytes; at most "
+                f"{MAX_EVIDENCE_BYTES} are kept",
+                field=f"{group}.tags[{index}].evidence",
             )
         return TagRow(
             tag_uuid(source_kind, source_id, rule_id, rule_version, technique_id, sub_technique_id),
@@ -239,7 +251,7 @@ class Batch:
             message.identity_uuid,
             observed_at,
             self.now,
-            tag.confidence,
+            confidence,
             rule_version,
             message.session_id,
             message.decky_id,

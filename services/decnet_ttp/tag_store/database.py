@@ -31,6 +31,9 @@ _AWAY = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # A server that ends a session in the middle of a statement leaves the driver unable to roll
+    # back, which it reports so; the pool throws the connection away.
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,

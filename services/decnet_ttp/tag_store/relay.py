@@ -34,6 +34,8 @@ DOUBTFUL_AFTER_S = DUPLICATE_WINDOW_S * 0.75
 #: How often the outbox is looked at unasked, for rows that another process left, in seconds.
 _POLL_S = 1.0
 _BACK_OFF_S = (0.1, 5.0)
+#: How long the end waits for what is under way, in seconds.
+_FINISH_S = 1.0
 
 _MARK = """
     WITH next AS (
@@ -75,40 +77,58 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop`; what is left then waits for the next start."""
+        bus = await self._open(stop)
+        if bus is None:
+            return
         stopping = asyncio.ensure_future(stop.wait())
-        work = asyncio.ensure_future(self._work())
+        stopping.add_done_callback(lambda _: self.wake())
+        work = asyncio.ensure_future(self._work(bus, stop))
         try:
-            await asyncio.wait((stopping, work), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((work,), timeout=_FINISH_S)
             if work.done():
                 await work
         finally:
             stopping.cancel()
-            # The NATS client swallows a cancellation while it connects, so one may not do.
-            while not work.done():
-                work.cancel()
-                await asyncio.wait((work,), timeout=0.1)
-
-    async def _work(self) -> None:
-        await self._database.wait_opened()
-        bus = await self._connect()
-        publisher = BulkPublisher(bus.nc)
-        try:
-            delay = 0.0
-            while True:
-                try:
-                    more = await self.round(bus, publisher)
-                except (*_BUS_TROUBLE, *_DATABASE_TROUBLE) as error:
-                    delay = min(max(delay * 2, _BACK_OFF_S[0]), _BACK_OFF_S[1])
-                    _log.warning(
-                        "announcements wait", extra={"error": type(error).__name__, "s": delay}
-                    )
-                    await asyncio.sleep(delay)
-                    continue
-                delay = 0.0
-                if not more:
-                    await self._until_woken()
-        finally:
+            work.cancel()
+            await asyncio.wait((work,))
             await bus.close()
+
+    async def _open(self, stop: asyncio.Event) -> Bus | None:
+        """Wait for the database and connect to the bus; None when `stop` came first."""
+
+        async def open_bus() -> Bus:
+            await self._database.wait_opened()
+            return await self._connect()
+
+        opening = asyncio.ensure_future(open_bus())
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        # A connection about to be made is waited for, so that it can be closed.
+        await asyncio.wait((opening,), timeout=_FINISH_S)
+        while not opening.done():
+            # The NATS client swallows a cancellation while it connects, so one may not do.
+            opening.cancel()
+            await asyncio.wait((opening,), timeout=0.1)
+        return None if opening.cancelled() else opening.result()
+
+    async def _work(self, bus: Bus, stop: asyncio.Event) -> None:
+        publisher = BulkPublisher(bus.nc)
+        delay = 0.0
+        while not stop.is_set():
+            try:
+                more = await self.round(bus, publisher)
+            except (*_BUS_TROUBLE, *_DATABASE_TROUBLE) as error:
+                delay = min(max(delay * 2, _BACK_OFF_S[0]), _BACK_OFF_S[1])
+                _log.warning(
+                    "announcements wait", extra={"error": type(error).__name__, "s": delay}
+                )
+                await asyncio.sleep(delay)
+                continue
+            delay = 0.0
+            if not more:
+                await self._until_woken()
 
     async def _until_woken(self) -> None:
         try:
