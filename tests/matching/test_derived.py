@@ -24,6 +24,10 @@ def test_percent_encoding_is_taken_off_twice(text: str, decoded: str) -> None:
     assert percent_decode(text) == decoded
 
 
+def test_escapes_behind_padding_are_taken_off_too() -> None:
+    assert percent_decode("a" * 70_000 + "%252e%2E%2f%5C").endswith("a../\\")
+
+
 def test_form_bodies_read_plus_as_a_blank() -> None:
     derive = DERIVED_FIELDS["http_request"]["body_decoded"].derive
     assert derive("cmd=cat+%2Fetc%2Fpasswd") == "cmd=cat /etc/passwd"

@@ -19,6 +19,15 @@ from decnet_ttp.matching.shell import command_lines
 #: How often percent-encoding is taken off; attackers encode twice to pass one decoder.
 _DECODINGS: Final = 2
 
+#: Characters whose escapes are all taken off.
+_CLOSE_CHARS: Final = 64 * 1024
+
+_COMMON_ESCAPES: Final = tuple(
+    (escape, character)
+    for character in "%./\\${}:<>;|&' "
+    for escape in {f"%{ord(character):02x}", f"%{ord(character):02X}"}
+)
+
 _NUMERIC_ENTITY: Final = re.compile(r"%u00([0-9A-Fa-f]{2})")
 _OVERLONG_SLASH: Final = re.compile(r"(?i)%(?:c0%af|e0%80%af|c1%9c|25c0%25af)")
 _OVERLONG_DOT: Final = re.compile(r"(?i)%(?:c0%ae|e0%80%ae|25c0%25ae)")
@@ -39,16 +48,24 @@ class DerivedField(NamedTuple):
 
 
 def percent_decode(text: str) -> str:
-    """Return text with percent-encoding taken off twice at most, overlong UTF-8 included."""
+    """Return text with percent-encoding taken off twice at most, overlong UTF-8 included.
+
+    Beyond the first characters only the escapes that attacks need are taken off, so that padding
+    hides nothing and costs little.
+    """
     if "%" not in text:
         return text
-    text = _OVERLONG_DOT.sub(".", _OVERLONG_SLASH.sub("/", text))
+    rest = text[_CLOSE_CHARS:]
+    text = _OVERLONG_DOT.sub(".", _OVERLONG_SLASH.sub("/", text[:_CLOSE_CHARS]))
     for _ in range(_DECODINGS):
         decoded = unquote(_NUMERIC_ENTITY.sub(r"%\1", text))
         if decoded == text:
             break
         text = decoded
-    return text
+    for _ in range(_DECODINGS if "%" in rest else 0):
+        for escape, character in _COMMON_ESCAPES:
+            rest = rest.replace(escape, character)
+    return text + rest
 
 
 def _form_decode(text: str) -> str:
