@@ -77,7 +77,8 @@ def _ask(target: str, settings: Settings, timeout_s: float) -> str:
         channel = grpc.secure_channel(target, _credentials(settings), options)
     with channel:
         try:
-            answer = channel.unary_unary(_CHECK)(_WHOLE_PROCESS, timeout=timeout_s)
+            check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_CHECK)
+            answer = check(_WHOLE_PROCESS, timeout=timeout_s)
         except grpc.RpcError as error:
             return str(error.code().name)
     return "SERVING" if answer == _SERVING else "NOT_SERVING"

@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import nats
@@ -43,6 +45,8 @@ DUPLICATE_WINDOW_S = 120.0
 ENVELOPE_VERSION = 1
 
 _DAY_S = 86_400.0
+
+_PLAIN_USER = re.compile(r"[A-Za-z0-9_-]+")
 
 #: NATS reserves the bound of each stream and refuses one beyond its disk with this code.
 _INSUFFICIENT_STORAGE = 10047
@@ -153,6 +157,12 @@ class Bus:
             _log.debug("bus closed while away", extra={"error": type(error).__name__})
 
 
+def _inbox_prefix(nats_url: str) -> str:
+    """Return where answers go: apart for each user, so that NATS can keep others from reading."""
+    user = urlsplit(nats_url).username or ""
+    return f"_INBOX.{user}" if _PLAIN_USER.fullmatch(user) else "_INBOX"
+
+
 async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) -> Bus:
     """Connect to NATS, waiting until it answers; a connection that is lost is made again for ever.
 
@@ -189,6 +199,7 @@ async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) ->
     await client.connect(
         settings.nats_url,
         name=name,
+        inbox_prefix=_inbox_prefix(settings.nats_url),
         connect_timeout=2,
         allow_reconnect=True,
         max_reconnect_attempts=-1,

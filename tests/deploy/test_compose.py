@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""deploy/compose.yaml and its overrides, read without Docker."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+
+#: Run once by a person, so nothing watches it.
+TOOLS = {"cli"}
+#: Services of which several replicas run on one host.
+SCALABLE = {"ingest", "tagger-rule-engine"}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads Compose's own tags as what they hold."""
+
+
+_Loader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
+
+
+def document(name: str) -> dict[str, Any]:
+    """One Compose file."""
+    loaded: dict[str, Any] = yaml.load((DEPLOY / name).read_text(), _Loader)  # noqa: S506 - derived from SafeLoader
+    return loaded
+
+
+SERVICES: dict[str, Any] = document("compose.yaml")["services"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LIFTERS = PROJECT["entry-points"]["decnet_ttp.lifters"]
+OURS = {name for name, service in SERVICES.items() if "decnet-ttp" in service["image"]}
+OVERRIDES = sorted(path.name for path in DEPLOY.glob("compose.*.yaml"))
+
+
+def test_every_service_of_the_program_is_a_compose_service() -> None:
+    taggers = {f"tagger-{name.replace('_', '-')}" for name in LIFTERS}
+    others = {"rule-store", "tag-store", "ingest", "attribution"}
+    assert others | taggers == OURS - TOOLS
+
+
+@pytest.mark.parametrize("lifter", sorted(LIFTERS))
+def test_every_lifter_has_its_own_service_and_profile(lifter: str) -> None:
+    name = lifter.replace("_", "-")
+    service = SERVICES[f"tagger-{name}"]
+    assert service["command"] == ["serve", "tagger", "--lifter", lifter]
+    assert service["profiles"] == ["lifters", name]
+    targets = SERVICES["ingest"]["environment"]["DECNET_TTP_TAGGERS"]
+    assert f"dns:///tagger-{name}:50051" in targets.removesuffix("}").split(":-")[1].split(",")
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - TOOLS))
+def test_every_service_is_watched_restarted_and_limited(name: str) -> None:
+    service = SERVICES[name]
+    assert service["healthcheck"]["test"][0] == "CMD"
+    assert service["restart"] == "unless-stopped"
+    assert "memory" in service["deploy"]["resources"]["limits"]
+    assert service["profiles"]
+
+
+@pytest.mark.parametrize("name", sorted(OURS - TOOLS))
+def test_our_services_check_their_grpc_health(name: str) -> None:
+    assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "decnet-ttp", "health"]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_container_has_few_rights(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_images_name_their_version(name: str) -> None:
+    image = re.sub(r"\$\{IMAGE:-(.*)\}", r"\1", SERVICES[name]["image"])
+    tag = image.rpartition(":")[2]
+    assert tag[:1].isdigit()
+    if name in OURS:
+        assert image == f"decnet-ttp:{PROJECT['version']}"
+
+
+@pytest.mark.parametrize("name", sorted(SCALABLE))
+def test_scalable_services_claim_nothing_that_only_one_can_have(name: str) -> None:
+    services = [SERVICES[name], document("compose.tls.yaml")["services"][name]]
+    assert not [key for part in services for key in ("container_name", "ports") if key in part]
+
+
+def test_ports_are_published_on_loopback_only() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert len(published) == len(set(published)) == 4
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_private_network_is_named_as_the_reason_for_no_tls() -> None:
+    """Without TLS by an explicit setting, and never beside certificates."""
+    tls = document("compose.tls.yaml")["services"]
+    for name in OURS - TOOLS:
+        assert SERVICES[name]["environment"]["DECNET_TTP_INSECURE"] == "true"
+        environment = tls[name]["environment"]
+        assert environment["DECNET_TTP_INSECURE"] == "false"
+        for item in ("CA", "CERT", "KEY"):
+            assert environment[f"DECNET_TTP_TLS_{item}"].startswith("/etc/decnet-ttp/tls/")
+
+
+def test_services_that_use_the_bus_use_tls_where_the_override_says_so() -> None:
+    tls = document("compose.tls.yaml")["services"]
+    for name in OURS:
+        if "DECNET_TTP_NATS_URL" in SERVICES[name]["environment"]:
+            assert tls[name]["environment"]["DECNET_TTP_NATS_URL"].startswith("tls://")
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", *OVERRIDES])
+def test_no_credential_has_a_default(name: str) -> None:
+    """Everywhere the same password is none; an unset one must stop the start."""
+    for service in document(name)["services"].values():
+        for key, value in (service.get("environment") or {}).items():
+            if "PASSWORD" in key or re.search(r"://[^/]*@", value):
+                assert re.search(r"\$\{[A-Z_]*PASSWORD:\?", value), key
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", *OVERRIDES])
+def test_variables_are_not_those_of_the_command_line(name: str) -> None:
+    """A shell set up for the command line must not change where services look."""
+    assert "${DECNET_TTP_" not in (DEPLOY / name).read_text()
+
+
+@pytest.mark.parametrize("name", OVERRIDES)
+def test_overrides_change_only_what_there_is(name: str) -> None:
+    assert document(name)["services"].keys() <= SERVICES.keys()
+
+
+def test_example_environment_names_every_variable() -> None:
+    text = (DEPLOY / "env.example").read_text()
+    offered = set(re.findall(r"^#?([A-Z_]+)=", text, re.MULTILINE))
+    read = {
+        variable
+        for name in ("compose.yaml", *OVERRIDES)
+        for variable in re.findall(r"\$\{([A-Z_]+)", (DEPLOY / name).read_text())
+    }
+    assert offered == read | {"COMPOSE_PROFILES"}
+    assert not re.search(r"^[A-Z_]*PASSWORD=.", text, re.MULTILINE)
+
+
+def test_what_is_depended_on_starts_with_the_same_profile() -> None:
+    """Or is not required: a tagger's rule-store may run on another host."""
+    for service in SERVICES.values():
+        for needed, how in service.get("depends_on", {}).items():
+            assert how["condition"] == "service_healthy"
+            shared = set(service["profiles"]) & set(SERVICES[needed]["profiles"])
+            assert shared or how["required"] is False
