@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+import unittest.mock
 from collections.abc import Iterator, Sequence
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from decnet_ttp.attack import Catalogue
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.lifter import Finding, Lifter
 from decnet_ttp.tagger.lifters.rule_engine import RuleEngine
 from decnet_ttp.tagger.rule_set import RuleSet
+from decnet_ttp.tagger.statistics import SAMPLE_EVENTS
 from decnet_ttp.v1 import event_pb2, rule_pb2, scope_pb2, tag_pb2, tagger_service_pb2
 from matching.builders import command, every, field, request, rule
 
@@ -311,3 +316,105 @@ async def test_a_failing_rule_costs_its_own_tags_of_that_event_only(
     ]
     assert [record.rule_id for record in caplog.records if hasattr(record, "rule_id")] == ["P2"]  # type: ignore[attr-defined]
     assert "SECRET" not in caplog.text
+
+
+async def test_numbers_of_rules_are_what_happened(catalogue: Catalogue) -> None:
+    """Evaluations by kind, matches, tags and what was withheld, each rule for itself."""
+    trial = rule("R2", field("command_text", contains=["whoami"]))
+    trial.status = rule_pb2.RULE_STATUS_EXPERIMENTAL
+    web = rule("R3", field("raw_url", contains=["x"]), "http_request", "command")
+    rules = in_force(catalogue, WHOAMI, trial, web)
+    evaluation = Evaluation([RuleEngine()], attack_release="r", clock=lambda: NOW_S)
+    events = [command("whoami"), command("ls"), request(raw_url="/x"), command("whoami; id")]
+    await evaluation.tag(batch(events[:2], events[2:]), rules)
+    after = rules.changed((), ["R1"], [RuleEngine()], catalogue)
+    await evaluation.tag(batch([command("whoami")]), after)
+    numbers = evaluation.statistics.snapshot(after)
+    found = {
+        rule_id: (n.evaluations, n.matches, n.tags, n.withheld, n.last_fired_s)
+        for rule_id, n in numbers.items()
+    }
+    assert found == {
+        "R1": (3, 2, 2, 0, NOW_S),
+        "R2": (4, 3, 0, 3, NOW_S),
+        "R3": (5, 1, 1, 0, NOW_S),
+    }
+
+
+async def test_every_rule_of_a_kind_is_timed_in_its_turn(catalogue: Catalogue) -> None:
+    others = [rule(f"R{n}", field("command_text", contains=[f"word{n}"])) for n in (2, 3)]
+    rules = in_force(catalogue, WHOAMI, *others)
+    evaluation = Evaluation([RuleEngine()], attack_release="r", clock=lambda: NOW_S)
+    await evaluation.tag(batch([command("whoami")] * (6 * SAMPLE_EVENTS)), rules)
+    numbers = evaluation.statistics.snapshot(rules)
+    assert {rule_id: n.samples for rule_id, n in numbers.items()} == {"R1": 2, "R2": 2, "R3": 2}
+    for each in numbers.values():
+        assert 0 < each.spent_s == pytest.approx(each.sampled_s / 2 * each.evaluations)
+    assert numbers["R1"].matches == 6 * SAMPLE_EVENTS
+
+
+async def test_a_rule_that_is_timed_and_fails_costs_nobody_else(catalogue: Catalogue) -> None:
+    lifters = [RuleEngine(), _FaultyLifter()]
+    rules = in_force(catalogue, WHOAMI, predicate("P1"), predicate("P2"), lifters=lifters)
+    evaluation = Evaluation(lifters, attack_release="r", clock=lambda: NOW_S)
+    count = 3 * SAMPLE_EVENTS
+    answer = await evaluation.tag(batch([command("whoami bang")] * count), rules)
+    numbers = evaluation.statistics.snapshot(rules)
+    assert numbers["P2"].failures == len(answer.failures) == count
+    assert numbers["P1"].tags == numbers["R1"].tags == count
+
+
+@given(
+    edits=st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["edit", "delete", "mute"])), max_size=12
+    ),
+    groups=st.integers(1, 40),
+)
+@settings(max_examples=40)
+def test_a_batch_finishes_on_the_rules_it_began_with(
+    catalogue: Catalogue, edits: list[tuple[int, str]], groups: int
+) -> None:
+    """Whatever swaps happen between its events, a batch sees one set; the next sees the newest."""
+    lifters = [RuleEngine()]
+    held = in_force(catalogue, *(versioned(number, 1) for number in range(4)))
+    event = command("w0 w1 w2 w3")
+    evaluation = Evaluation(lifters, attack_release="r", clock=lambda: NOW_S)
+
+    async def swap_during() -> tuple[list[set[tuple[str, int]]], RuleSet]:
+        current = held
+        with unittest.mock.patch("decnet_ttp.tagger.evaluation._MAX_HOLD_S", -1.0):
+            whole = batch(*([event] * 4 for _ in range(groups)))
+            tagging = asyncio.create_task(evaluation.tag(whole, held))
+            await asyncio.sleep(0)
+            for version, (number, how) in enumerate(edits, start=2):
+                await asyncio.sleep(0)
+                current = changed(current, number, how, version, catalogue)
+            answer = await tagging
+        return [{(t.rule_id, t.rule_version) for t in group.tags} for group in answer.groups], (
+            current
+        )
+
+    seen, newest = asyncio.run(swap_during())
+    assert seen == [{(f"R{number}", 1) for number in range(4)}] * groups
+    after = asyncio.run(evaluation.tag(batch([event]), newest))
+    expected = {
+        (rule_id, live.rule.rule_version)
+        for rule_id, live in newest.rules.items()
+        if not live.withheld
+    }
+    assert {(t.rule_id, t.rule_version) for g in after.groups for t in g.tags} == expected
+
+
+def versioned(number: int, version: int) -> rule_pb2.Rule:
+    made = rule(f"R{number}", field("command_text", pattern=rf"\bw{number}\b"))
+    made.rule_version = version
+    return made
+
+
+def changed(rules: RuleSet, number: int, how: str, version: int, catalogue: Catalogue) -> RuleSet:
+    if how == "delete":
+        return rules.changed((), [f"R{number}"], [RuleEngine()], catalogue)
+    edited = versioned(number, version)
+    if how == "mute":
+        edited.state.mode = rule_pb2.RULE_MODE_DISABLED
+    return rules.changed([edited], (), [RuleEngine()], catalogue)

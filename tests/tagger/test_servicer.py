@@ -303,3 +303,31 @@ async def test_health_answers_while_a_large_batch_runs(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_numbers_are_paged_and_outlive_their_rule(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    others = [rule(f"R{n}", field("command_text", pattern=f"w{n}")) for n in (2, 3)]
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        script.snapshot(WHOAMI, *others)
+        await until(lambda: follower.loaded)
+        assert await fired(stub, command("whoami"), command("w3")) == ["R1", "R3"]
+        script.delete("R3", revision=2)
+        await until(lambda: follower.revision == 2)
+        request = tagger_service_pb2.ListRuleStatisticsRequest(page_size=2)
+        first = await call(stub.ListRuleStatistics, request, timeout_s=TIMEOUT_S)
+        request.page_token = first.next_page_token
+        second = await call(stub.ListRuleStatistics, request, timeout_s=TIMEOUT_S)
+        assert [
+            (s.rule_id, s.evaluation_count, s.match_count, s.tag_count, s.withheld_count)
+            for s in (*first.statistics, *second.statistics)
+        ] == [("R1", 2, 1, 1, 0), ("R2", 2, 0, 0, 0), ("R3", 2, 1, 1, 0)]
+        assert not second.next_page_token
+        fired_at = second.statistics[0].last_fired_time.ToSeconds()
+        assert first.since_time.ToSeconds() <= fired_at <= time.time()
+        assert not first.statistics[1].HasField("last_fired_time")
+        request.page_size, request.page_token = -1, ""
+        with pytest.raises(InvalidArgumentError):
+            await call(stub.ListRuleStatistics, request, timeout_s=TIMEOUT_S)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter
 from decnet_ttp.tagger.rule_set import LiveRule, RuleSet
+from decnet_ttp.tagger.statistics import SAMPLE_EVENTS, RuleNumbers, RuleStatistics
 from decnet_ttp.v1 import event_pb2, tag_pb2, tagger_service_pb2
 
 #: Events between two looks at the clock, and how long the event loop may wait for its turn.
@@ -44,6 +45,9 @@ class Evaluation:
         lifters: The lifters this process hosts.
         attack_release: Release written on every tag.
         clock: Seconds since the epoch, for states that end.
+
+    Attributes:
+        statistics: What each rule did so far.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Evaluation:
         self._lifters = lifters
         self._release = attack_release
         self._clock = clock
+        self.statistics = RuleStatistics(clock)
         self._logged: set[tuple[str, str, str, str]] = set()
 
     async def tag(
@@ -67,6 +72,9 @@ class Evaluation:
         looked_s = time.monotonic()
         count = 0
         by_kind: dict[str, list[tuple[str, Evaluator]]] = {}
+        kinds: dict[str, int] = {}
+        counted: dict[str, RuleNumbers] = {}
+        until_sample = self.statistics.until_sample
         for group in request.groups:
             out: tag_pb2.TagGroup | None = None
             for event in group.events:
@@ -78,10 +86,18 @@ class Evaluation:
                 evaluators = by_kind.get(kind)
                 if evaluators is None:
                     evaluators = by_kind[kind] = self._evaluators(kind, rules)
+                    kinds[kind] = 0
+                kinds[kind] += 1
+                until_sample -= 1
+                if until_sample <= 0:
+                    until_sample = SAMPLE_EVENTS
+                    self._sample(evaluators, event)
                 for lifter, evaluator in evaluators:
                     for finding in self._lift(lifter, evaluator, group, event, response):
                         live = rules.rules[finding.rule.rule_id]
+                        numbers = self._matched(counted, live, now_s)
                         if self._withheld(live, now_s):
+                            numbers.withheld += len(finding.emissions)
                             response.withheld_count += len(finding.emissions)
                             continue
                         if out is None:
@@ -91,8 +107,35 @@ class Evaluation:
                                 session_id=group.session_id,
                                 decky_id=group.decky_id,
                             )
-                        self._write(out, event, finding, live, now_s)
+                        numbers.tags += self._write(out, event, finding, live, now_s)
+        self.statistics.until_sample = until_sample
+        self.statistics.count_events(rules, kinds)
         return response
+
+    def _matched(
+        self, counted: dict[str, RuleNumbers], live: LiveRule, now_s: float
+    ) -> RuleNumbers:
+        """Count a match; returns the rule's numbers, which a batch looks up once."""
+        rule_id = live.rule.rule_id
+        numbers = counted.get(rule_id)
+        if numbers is None:
+            numbers = counted[rule_id] = self.statistics.of(rule_id)
+        numbers.matches += 1
+        numbers.last_fired_s = now_s
+        return numbers
+
+    def _sample(self, evaluators: Sequence[tuple[str, Evaluator]], event: event_pb2.Event) -> None:
+        """Time one rule of each lifter on an event."""
+        for lifter, evaluator in evaluators:
+            rule_ids = evaluator.rule_ids(event.source_kind)
+            if not rule_ids:
+                continue
+            turn = self.statistics.next_turn(f"{lifter} {event.source_kind}", len(rule_ids))
+            # The first run makes whatever is made once.
+            _tolerant(evaluator.lift_rule, event, rule_ids[turn])
+            began = time.perf_counter()
+            _tolerant(evaluator.lift_rule, event, rule_ids[turn])
+            self.statistics.count_sample(rule_ids[turn], time.perf_counter() - began)
 
     def _evaluators(self, kind: str, rules: RuleSet) -> list[tuple[str, Evaluator]]:
         return [
@@ -121,6 +164,7 @@ class Evaluation:
             findings += found
             if error_of_rule is not None:
                 failed += 1
+                self.statistics.of(rule_id).failures += 1
                 self._report(lifter, group, event, rule_id, error_of_rule, response)
         if failed == 0:
             self._report(lifter, group, event, "", error, response)
@@ -171,13 +215,16 @@ class Evaluation:
         finding: Finding,
         live: LiveRule,
         now_s: float,
-    ) -> None:
+    ) -> int:
+        """Write the tags of a finding; returns how many."""
         rule = live.rule
         ceiling = live.ceiling if now_s < live.expires_s else 1.0
+        made = 0
         for position in finding.emissions:
             target = live.targets[position]
             if target is None:
                 continue
+            made += 1
             tag = out.tags.add()
             tag.source_kind = event.source_kind
             tag.source_id = event.source_id
@@ -192,3 +239,4 @@ class Evaluation:
             tag.confidence = min(target.confidence, ceiling)
             tag.evidence.CopyFrom(finding.evidence)
             tag.attack_release = self._release
+        return made

@@ -11,9 +11,11 @@ import grpc
 from decnet_ttp import program_version
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from decnet_ttp.matching import explain
+from decnet_ttp.runtime.paging import decode_token, encode_token, page_limit, request_arguments
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.lifter import Evaluator, Lifter
 from decnet_ttp.tagger.rule_follower import RuleFollower
+from decnet_ttp.tagger.statistics import RuleNumbers
 from decnet_ttp.v1 import tagger_service_pb2, tagger_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -24,6 +26,23 @@ MAX_EVENTS = 10_000
 
 def _kinds_read(evaluator: Evaluator | None) -> Sequence[frozenset[str]]:
     return () if evaluator is None else (evaluator.source_kinds,)
+
+
+def statistics_message(rule_id: str, numbers: RuleNumbers) -> tagger_service_pb2.RuleStatistics:
+    """Return the numbers of a rule as they travel."""
+    message = tagger_service_pb2.RuleStatistics(
+        rule_id=rule_id,
+        evaluation_count=numbers.evaluations,
+        match_count=numbers.matches,
+        tag_count=numbers.tags,
+        withheld_count=numbers.withheld,
+        failure_count=numbers.failures,
+    )
+    if numbers.samples:
+        message.spent_duration.FromNanoseconds(int(numbers.spent_s * 1e9))
+    if numbers.last_fired_s:
+        message.last_fired_time.FromNanoseconds(int(numbers.last_fired_s * 1e9))
+    return message
 
 
 class RulesNotLoadedError(UnavailableError):
@@ -120,4 +139,22 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
         answer = tagger_service_pb2.ExplainEventResponse(matched=matched)
         for outcome in outcomes:
             answer.outcomes.add(**outcome._asdict())
+        return answer
+
+    async def ListRuleStatistics(
+        self, request: tagger_service_pb2.ListRuleStatisticsRequest, context: Context
+    ) -> tagger_service_pb2.ListRuleStatisticsResponse:
+        """Tell what each rule did."""
+        limit = page_limit(request.page_size)
+        arguments = request_arguments(request)
+        after = decode_token(request.page_token, arguments)
+        statistics = self._evaluation.statistics
+        numbers = statistics.snapshot(self._follower.rules)
+        left = [rule_id for rule_id in numbers if after is None or rule_id > after[0]]
+        answer = tagger_service_pb2.ListRuleStatisticsResponse(
+            statistics=[statistics_message(rule_id, numbers[rule_id]) for rule_id in left[:limit]]
+        )
+        answer.since_time.FromNanoseconds(int(statistics.since_s * 1e9))
+        if len(left) > limit:
+            answer.next_page_token = encode_token([left[limit - 1]], arguments)
         return answer

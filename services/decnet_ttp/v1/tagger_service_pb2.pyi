@@ -1,5 +1,9 @@
+import datetime
+
 from decnet_ttp.v1 import event_pb2 as _event_pb2
 from decnet_ttp.v1 import tag_pb2 as _tag_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -97,3 +101,41 @@ class ConditionOutcome(_message.Message):
     start: int
     end: int
     def __init__(self, path: _Optional[str] = ..., field: _Optional[str] = ..., held: _Optional[bool] = ..., start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+
+class ListRuleStatisticsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListRuleStatisticsResponse(_message.Message):
+    __slots__ = ("statistics", "next_page_token", "since_time")
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    statistics: _containers.RepeatedCompositeFieldContainer[RuleStatistics]
+    next_page_token: str
+    since_time: _timestamp_pb2.Timestamp
+    def __init__(self, statistics: _Optional[_Iterable[_Union[RuleStatistics, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RuleStatistics(_message.Message):
+    __slots__ = ("rule_id", "evaluation_count", "match_count", "tag_count", "withheld_count", "failure_count", "spent_duration", "last_fired_time")
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    EVALUATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MATCH_COUNT_FIELD_NUMBER: _ClassVar[int]
+    TAG_COUNT_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SPENT_DURATION_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIRED_TIME_FIELD_NUMBER: _ClassVar[int]
+    rule_id: str
+    evaluation_count: int
+    match_count: int
+    tag_count: int
+    withheld_count: int
+    failure_count: int
+    spent_duration: _duration_pb2.Duration
+    last_fired_time: _timestamp_pb2.Timestamp
+    def __init__(self, rule_id: _Optional[str] = ..., evaluation_count: _Optional[int] = ..., match_count: _Optional[int] = ..., tag_count: _Optional[int] = ..., withheld_count: _Optional[int] = ..., failure_count: _Optional[int] = ..., spent_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., last_fired_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -50,6 +50,11 @@ class TaggerServiceStub:
                 request_serializer=decnet__ttp_dot_v1_dot_tagger__service__pb2.ExplainEventRequest.SerializeToString,
                 response_deserializer=decnet__ttp_dot_v1_dot_tagger__service__pb2.ExplainEventResponse.FromString,
                 _registered_method=True)
+        self.ListRuleStatistics = channel.unary_unary(
+                '/decnet_ttp.v1.TaggerService/ListRuleStatistics',
+                request_serializer=decnet__ttp_dot_v1_dot_tagger__service__pb2.ListRuleStatisticsRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_tagger__service__pb2.ListRuleStatisticsResponse.FromString,
+                _registered_method=True)
 
 
 class TaggerServiceServicer:
@@ -84,6 +89,16 @@ class TaggerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRuleStatistics(self, request, context):
+        """Lists what each rule did in this process since it started, in order of the rules' ids. Several taggers count each
+        for themselves.
+
+        Errors include: INVALID_ARGUMENT (page_token does not belong to this request, page_size is negative).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaggerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -101,6 +116,11 @@ def add_TaggerServiceServicer_to_server(servicer, server):
                     servicer.ExplainEvent,
                     request_deserializer=decnet__ttp_dot_v1_dot_tagger__service__pb2.ExplainEventRequest.FromString,
                     response_serializer=decnet__ttp_dot_v1_dot_tagger__service__pb2.ExplainEventResponse.SerializeToString,
+            ),
+            'ListRuleStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuleStatistics,
+                    request_deserializer=decnet__ttp_dot_v1_dot_tagger__service__pb2.ListRuleStatisticsRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_tagger__service__pb2.ListRuleStatisticsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +205,33 @@ class TaggerService:
             '/decnet_ttp.v1.TaggerService/ExplainEvent',
             decnet__ttp_dot_v1_dot_tagger__service__pb2.ExplainEventRequest.SerializeToString,
             decnet__ttp_dot_v1_dot_tagger__service__pb2.ExplainEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuleStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.TaggerService/ListRuleStatistics',
+            decnet__ttp_dot_v1_dot_tagger__service__pb2.ListRuleStatisticsRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_tagger__service__pb2.ListRuleStatisticsResponse.FromString,
             options,
             channel_credentials,
             insecure,

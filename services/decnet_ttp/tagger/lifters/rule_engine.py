@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from decnet_ttp.core.source_kinds import SourceKind
@@ -11,6 +12,9 @@ from decnet_ttp.tagger.evidence import evidence_of
 from decnet_ttp.tagger.lifter import Evaluator, Finding
 from decnet_ttp.v1 import event_pb2, rule_pb2
 
+#: Rules kept compiled alone, beside the pack; a large pack would need too much memory twice.
+_MAX_ALONE = 256
+
 
 class _Evaluator:
     """The compiled conditions."""
@@ -18,6 +22,7 @@ class _Evaluator:
     def __init__(self, pack: RulePack) -> None:
         self.pack = pack
         self.source_kinds = pack.source_kinds
+        self._alone: OrderedDict[str, RulePack] = OrderedDict()
 
     def lift(self, event: event_pb2.Event) -> Iterator[Finding]:
         """Yield the rules whose condition holds."""
@@ -33,7 +38,14 @@ class _Evaluator:
 
     def lift_rule(self, event: event_pb2.Event, rule_id: str) -> Iterator[Finding]:
         """Yield one rule if its condition holds."""
-        return _findings(RulePack.compile([self.pack.rules[rule_id].rule], self.pack), event)
+        pack = self._alone.get(rule_id)
+        if pack is None:
+            pack = self._alone[rule_id] = RulePack.compile(
+                [self.pack.rules[rule_id].rule], self.pack
+            )
+            if len(self._alone) > _MAX_ALONE:
+                self._alone.popitem(last=False)
+        return _findings(pack, event)
 
 
 def _findings(pack: RulePack, event: event_pb2.Event) -> Iterator[Finding]:
