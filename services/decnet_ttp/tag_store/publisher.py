@@ -45,17 +45,18 @@ class _Round:
             self._acknowledged.add(place)
         self._moved.set()
 
-    async def until_open(self, limit: int) -> None:
+    async def until_open(self, limit: int, patience_s: float) -> None:
         """Wait until at most `limit` messages lack their acknowledgement.
 
         Raises:
             RefusedError: One was refused.
+            TimeoutError: None came for `patience_s`.
         """
         while self.sent - len(self._acknowledged) > limit:
-            self._moved.clear()
-            await self._moved.wait()
             if self._refused:
                 raise RefusedError("JetStream refused a message")
+            self._moved.clear()
+            await asyncio.wait_for(self._moved.wait(), patience_s)
 
 
 class BulkPublisher:
@@ -74,13 +75,13 @@ class BulkPublisher:
         if int(number) == self._number:
             self._round.take(place, message)
 
-    async def publish(self, envelopes: Iterable[Envelope], *, timeout_s: float) -> int:
+    async def publish(self, envelopes: Iterable[Envelope], *, patience_s: float) -> int:
         """Publish messages in order and return how many there were, all of them taken.
 
         Raises:
             RefusedError: JetStream did not take one; others may have been.
             nats.errors.Error: The connection does not carry them.
-            TimeoutError: Not every acknowledgement came in time.
+            TimeoutError: No acknowledgement came for `patience_s`; a slow disk is not a dead one.
         """
         if self._subscription is None:
             self._subscription = await self._client.subscribe(
@@ -95,18 +96,14 @@ class BulkPublisher:
                 await asyncio.sleep(0)
         self._number += 1
         current = self._round = _Round()
-        async with asyncio.timeout(timeout_s):
-            for topic, data, headers in ready:
-                await self._client.publish(
-                    topic,
-                    data,
-                    reply=f"{self._inbox}.{self._number}.{current.sent}",
-                    headers=headers,
-                )
-                current.sent += 1
-                if current.sent % _BURST == 0:
-                    # A publish into the buffer does not yield; answers must be read meanwhile.
-                    await asyncio.sleep(0)
-                    await current.until_open(_WINDOW)
-            await current.until_open(0)
+        for topic, data, headers in ready:
+            await self._client.publish(
+                topic, data, reply=f"{self._inbox}.{self._number}.{current.sent}", headers=headers
+            )
+            current.sent += 1
+            if current.sent % _BURST == 0:
+                # A publish into the buffer does not yield; answers must be read meanwhile.
+                await asyncio.sleep(0)
+                await current.until_open(_WINDOW, patience_s)
+        await current.until_open(0, patience_s)
         return current.sent

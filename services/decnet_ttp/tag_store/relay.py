@@ -25,9 +25,9 @@ from decnet_ttp.tag_store.published import published_ids
 from decnet_ttp.tag_store.publisher import BulkPublisher
 
 #: Outbox rows of one round.
-ROUND_ROWS = 400
-#: How long a round waits for the acknowledgements, in seconds.
-ACK_TIMEOUT_S = 10.0
+ROUND_ROWS = 1_000
+#: How long a round waits for the next acknowledgement, in seconds.
+ACK_PATIENCE_S = 10.0
 #: From this age on a row's first attempt may lie outside of the duplicate window, in seconds.
 DOUBTFUL_AFTER_S = DUPLICATE_WINDOW_S * 0.75
 
@@ -171,5 +171,5 @@ class Relay:
             done = await published_ids(bus.js, since_s=oldest)
         await publisher.publish(
             (each for row in rows for each in envelopes(row) if each.id not in done),
-            timeout_s=ACK_TIMEOUT_S,
+            patience_s=ACK_PATIENCE_S,
         )
