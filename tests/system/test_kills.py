@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from benchmarks.cowrie_logs import command_heavy, write
 from benchmarks.installation import DURABLE, Installation
@@ -111,4 +111,9 @@ def test_supervisor_killed_leaves_nothing_behind(tmp_path: Path) -> None:
         assert installation.json("techniques") == []
     finally:
         installation.down()
-    assert subprocess.run(["pgrep", "-f", str(tmp_path)], check=False).returncode == 1
+    left = [
+        process.info["cmdline"]
+        for process in psutil.process_iter(["cmdline"])
+        if str(tmp_path) in " ".join(process.info["cmdline"] or [])
+    ]
+    assert left == []

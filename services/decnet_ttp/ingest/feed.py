@@ -27,6 +27,8 @@ _EXPIRES_S = 30
 _HEARTBEAT_S = 2
 #: Silence after which the request is taken for lost (the server was restarted), in seconds.
 _LOST_S = 3 * _HEARTBEAT_S
+#: How long the end waits for what is on its way, in seconds.
+_DRAIN_S = 2.0
 #: Bytes one pull request asks for at most.
 _MAX_BYTES = 32 * 1024 * 1024
 #: Wait for more after a first message, in seconds: well below what anyone notices.
@@ -94,12 +96,16 @@ class Feed:
         )
 
     async def close(self) -> None:
-        """Stop listening; what was not handed out is delivered again to whoever reads next."""
-        if self._subscription is not None and not self._bus.nc.is_closed:
+        """Stop listening; what was not handed out is delivered again to whoever reads next.
+
+        What the server had sent already is waited for, since it can only be handed back then.
+        """
+        if self._subscription is not None and self._bus.nc.is_connected:
             try:
-                await self._subscription.unsubscribe()
-            except nats.errors.Error as error:
-                _log.debug("unsubscribe failed", extra={"error": type(error).__name__})
+                async with asyncio.timeout(_DRAIN_S):
+                    await self._subscription.drain()
+            except (nats.errors.Error, TimeoutError) as error:
+                _log.debug("drain failed", extra={"error": type(error).__name__})
         for message in self._arrived:
             if self._bus.nc.is_connected:
                 await message.nak()
