@@ -400,7 +400,7 @@ def test_a_batch_finishes_on_the_rules_it_began_with(
     expected = {
         (rule_id, live.rule.rule_version)
         for rule_id, live in newest.rules.items()
-        if not live.withheld
+        if not live.experimental and not live.state.disabled
     }
     assert {(t.rule_id, t.rule_version) for g in after.groups for t in g.tags} == expected
 

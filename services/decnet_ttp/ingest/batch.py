@@ -92,6 +92,7 @@ class TaggerRequests:
                 origin_id=upstream.origin_id,
                 session_id=upstream.session_id,
                 decky_id=upstream.decky_id,
+                attacker_ip=upstream.ip,
             )
             if upstream.attacker_uuid:
                 self._group.anchor.attacker_uuid = upstream.attacker_uuid

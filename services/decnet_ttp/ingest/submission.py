@@ -108,7 +108,9 @@ def _check(request: ingest_service_pb2.SubmitEventsRequest) -> None:
 
 
 def _upstream(group: event_pb2.EventGroup) -> Upstream:
-    address = next((event.attacker_ip for event in group.events if event.attacker_ip), "")
+    address = group.attacker_ip or next(
+        (event.attacker_ip for event in group.events if event.attacker_ip), ""
+    )
     return Upstream(
         origin_id=group.origin_id,
         topic="",

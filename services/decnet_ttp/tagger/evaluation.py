@@ -96,7 +96,8 @@ class Evaluation:
                     for finding in self._lift(lifter, evaluator, group, event, response):
                         live = rules.rules[finding.rule.rule_id]
                         numbers = self._matched(counted, live, now_s)
-                        if self._withheld(live, now_s):
+                        state = live.state_for(group, kind, now_s)
+                        if live.experimental or state.disabled:
                             numbers.withheld += len(finding.emissions)
                             response.withheld_count += len(finding.emissions)
                             continue
@@ -107,7 +108,7 @@ class Evaluation:
                                 session_id=group.session_id,
                                 decky_id=group.decky_id,
                             )
-                        numbers.tags += self._write(out, event, finding, live, now_s)
+                        numbers.tags += self._write(out, event, finding, live, state.ceiling)
         self.statistics.until_sample = until_sample
         self.statistics.count_events(rules, kinds)
         return response
@@ -204,21 +205,16 @@ class Evaluation:
                 },
             )
 
-    @staticmethod
-    def _withheld(live: LiveRule, now_s: float) -> bool:
-        return live.withheld and (live.experimental or now_s < live.expires_s)
-
     def _write(
         self,
         out: tag_pb2.TagGroup,
         event: event_pb2.Event,
         finding: Finding,
         live: LiveRule,
-        now_s: float,
+        ceiling: float,
     ) -> int:
         """Write the tags of a finding; returns how many."""
         rule = live.rule
-        ceiling = live.ceiling if now_s < live.expires_s else 1.0
         made = 0
         for position in finding.emissions:
             target = live.targets[position]

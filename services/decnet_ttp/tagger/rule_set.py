@@ -11,7 +11,8 @@ from types import MappingProxyType
 from decnet_ttp.attack import Catalogue
 from decnet_ttp.core.errors import DecnetError
 from decnet_ttp.tagger.lifter import Evaluator, Lifter
-from decnet_ttp.v1 import rule_pb2
+from decnet_ttp.tagger.live_state import NORMAL, LiveState, live_state, strictest
+from decnet_ttp.v1 import event_pb2, rule_pb2
 
 _log = logging.getLogger(__name__)
 
@@ -41,21 +42,27 @@ class LiveRule:
         rule: Definition and state.
         targets: One per emission, with confidences as the rule is in its default state; None
             for an emission that the loaded release makes the same as an earlier one.
-        withheld: Whether its tags are counted instead of made (disabled or experimental).
-        ceiling: Highest confidence its tags may have.
-        expires_s: When the state ends, in seconds since the epoch; infinite when it stays.
+        state: Its state for every event that no scoped state speaks of.
+        scoped: Its states for a part of the events.
     """
 
     rule: rule_pb2.Rule
     targets: tuple[Target | None, ...]
-    withheld: bool
-    ceiling: float
-    expires_s: float
+    state: LiveState
+    scoped: tuple[LiveState, ...]
 
     @property
     def experimental(self) -> bool:
         """Whether its tags are never stored, whatever its state."""
         return self.rule.status == rule_pb2.RULE_STATUS_EXPERIMENTAL
+
+    def state_for(self, group: event_pb2.EventGroup, source_kind: str, now_s: float) -> LiveState:
+        """Return the state that counts for an event: the narrower one, then the stricter one."""
+        if self.scoped:
+            found = strictest(self.scoped, group, source_kind, now_s)
+            if found is not None:
+                return found
+        return self.state if now_s < self.state.expires_s else NORMAL
 
 
 def _targets(rule: rule_pb2.Rule, catalogue: Catalogue) -> tuple[Target | None, ...]:
@@ -86,19 +93,11 @@ def _targets(rule: rule_pb2.Rule, catalogue: Catalogue) -> tuple[Target | None, 
 
 
 def _live(rule: rule_pb2.Rule, catalogue: Catalogue) -> LiveRule:
-    state = rule.state
-    clipped = state.mode == rule_pb2.RULE_MODE_CLIPPED
-    experimental = rule.status == rule_pb2.RULE_STATUS_EXPERIMENTAL
     return LiveRule(
         rule=rule,
         targets=_targets(rule, catalogue),
-        withheld=experimental or state.mode == rule_pb2.RULE_MODE_DISABLED,
-        ceiling=state.confidence_max if clipped else 1.0,
-        expires_s=(
-            state.expire_time.ToNanoseconds() / 1e9
-            if state.HasField("expire_time")
-            else float("inf")
-        ),
+        state=live_state(rule.state),
+        scoped=tuple(live_state(state) for state in rule.scoped_states),
     )
 
 
@@ -161,6 +160,8 @@ class RuleSet:
                     kept = rule_pb2.Rule()
                     kept.CopyFrom(rules[rule.rule_id].rule)
                     kept.state.CopyFrom(rule.state)
+                    kept.ClearField("scoped_states")
+                    kept.scoped_states.extend(rule.scoped_states)
                     rules[rule.rule_id] = _live(kept, catalogue)
                 continue
             rules[rule.rule_id] = live

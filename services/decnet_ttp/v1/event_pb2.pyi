@@ -12,18 +12,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EventGroup(_message.Message):
-    __slots__ = ("origin_id", "anchor", "session_id", "decky_id", "events")
+    __slots__ = ("origin_id", "anchor", "session_id", "decky_id", "events", "attacker_ip")
     ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
     ANCHOR_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     DECKY_ID_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    ATTACKER_IP_FIELD_NUMBER: _ClassVar[int]
     origin_id: str
     anchor: _scope_pb2.Anchor
     session_id: str
     decky_id: str
     events: _containers.RepeatedCompositeFieldContainer[Event]
-    def __init__(self, origin_id: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
+    attacker_ip: str
+    def __init__(self, origin_id: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., attacker_ip: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("source_kind", "source_id", "observe_time", "attacker_ip", "command", "http_request", "auth_attempt", "file", "session", "email", "intel", "canary_fingerprint", "identity", "credential", "http_fingerprint", "ipv6_leak", "other", "extra")

@@ -32,7 +32,7 @@ RULE_MODE_DISABLED: RuleMode
 RULE_MODE_CLIPPED: RuleMode
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "rule_version", "name", "description", "applies_to", "condition", "lifter_predicate", "emissions", "evidence_fields", "references", "false_positives", "last_review_date", "next_review_date", "status", "content_sha256", "source", "state", "load_error")
+    __slots__ = ("rule_id", "rule_version", "name", "description", "applies_to", "condition", "lifter_predicate", "emissions", "evidence_fields", "references", "false_positives", "last_review_date", "next_review_date", "status", "content_sha256", "source", "state", "load_error", "scoped_states")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class Rule(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     LOAD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    SCOPED_STATES_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     rule_version: int
     name: str
@@ -69,7 +70,8 @@ class Rule(_message.Message):
     source: str
     state: RuleState
     load_error: str
-    def __init__(self, rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., applies_to: _Optional[_Iterable[str]] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., lifter_predicate: _Optional[_Union[LifterPredicate, _Mapping]] = ..., emissions: _Optional[_Iterable[_Union[Emission, _Mapping]]] = ..., evidence_fields: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ..., false_positives: _Optional[_Iterable[str]] = ..., last_review_date: _Optional[str] = ..., next_review_date: _Optional[str] = ..., status: _Optional[_Union[RuleStatus, str]] = ..., content_sha256: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[RuleState, _Mapping]] = ..., load_error: _Optional[str] = ...) -> None: ...
+    scoped_states: _containers.RepeatedCompositeFieldContainer[RuleState]
+    def __init__(self, rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., applies_to: _Optional[_Iterable[str]] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., lifter_predicate: _Optional[_Union[LifterPredicate, _Mapping]] = ..., emissions: _Optional[_Iterable[_Union[Emission, _Mapping]]] = ..., evidence_fields: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ..., false_positives: _Optional[_Iterable[str]] = ..., last_review_date: _Optional[str] = ..., next_review_date: _Optional[str] = ..., status: _Optional[_Union[RuleStatus, str]] = ..., content_sha256: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[RuleState, _Mapping]] = ..., load_error: _Optional[str] = ..., scoped_states: _Optional[_Iterable[_Union[RuleState, _Mapping]]] = ...) -> None: ...
 
 class Emission(_message.Message):
     __slots__ = ("tactic", "technique_id", "sub_technique_id", "confidence")
@@ -149,17 +151,31 @@ class LifterPredicate(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class RuleState(_message.Message):
-    __slots__ = ("mode", "confidence_max", "expire_time", "reason", "set_by", "set_time")
+    __slots__ = ("mode", "confidence_max", "expire_time", "reason", "set_by", "set_time", "scope")
     MODE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_MAX_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     SET_BY_FIELD_NUMBER: _ClassVar[int]
     SET_TIME_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
     mode: RuleMode
     confidence_max: float
     expire_time: _timestamp_pb2.Timestamp
     reason: str
     set_by: str
     set_time: _timestamp_pb2.Timestamp
-    def __init__(self, mode: _Optional[_Union[RuleMode, str]] = ..., confidence_max: _Optional[float] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., set_by: _Optional[str] = ..., set_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    scope: StateScope
+    def __init__(self, mode: _Optional[_Union[RuleMode, str]] = ..., confidence_max: _Optional[float] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., set_by: _Optional[str] = ..., set_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scope: _Optional[_Union[StateScope, _Mapping]] = ...) -> None: ...
+
+class StateScope(_message.Message):
+    __slots__ = ("attacker_uuid", "network", "decky_id", "source_kind")
+    ATTACKER_UUID_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    DECKY_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
+    attacker_uuid: str
+    network: str
+    decky_id: str
+    source_kind: str
+    def __init__(self, attacker_uuid: _Optional[str] = ..., network: _Optional[str] = ..., decky_id: _Optional[str] = ..., source_kind: _Optional[str] = ...) -> None: ...

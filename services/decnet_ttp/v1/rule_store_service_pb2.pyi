@@ -85,20 +85,22 @@ class RuleDeletion(_message.Message):
     def __init__(self) -> None: ...
 
 class SetRuleStateRequest(_message.Message):
-    __slots__ = ("rule_id", "mode", "confidence_max", "expire_time", "reason", "set_by")
+    __slots__ = ("rule_id", "mode", "confidence_max", "expire_time", "reason", "set_by", "scope")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_MAX_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     SET_BY_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     mode: _rule_pb2.RuleMode
     confidence_max: float
     expire_time: _timestamp_pb2.Timestamp
     reason: str
     set_by: str
-    def __init__(self, rule_id: _Optional[str] = ..., mode: _Optional[_Union[_rule_pb2.RuleMode, str]] = ..., confidence_max: _Optional[float] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., set_by: _Optional[str] = ...) -> None: ...
+    scope: _rule_pb2.StateScope
+    def __init__(self, rule_id: _Optional[str] = ..., mode: _Optional[_Union[_rule_pb2.RuleMode, str]] = ..., confidence_max: _Optional[float] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., set_by: _Optional[str] = ..., scope: _Optional[_Union[_rule_pb2.StateScope, _Mapping]] = ...) -> None: ...
 
 class SetRuleStateResponse(_message.Message):
     __slots__ = ("rule",)
@@ -107,14 +109,16 @@ class SetRuleStateResponse(_message.Message):
     def __init__(self, rule: _Optional[_Union[_rule_pb2.Rule, _Mapping]] = ...) -> None: ...
 
 class ClearRuleStateRequest(_message.Message):
-    __slots__ = ("rule_id", "set_by", "reason")
+    __slots__ = ("rule_id", "set_by", "reason", "scope")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     SET_BY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     set_by: str
     reason: str
-    def __init__(self, rule_id: _Optional[str] = ..., set_by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    scope: _rule_pb2.StateScope
+    def __init__(self, rule_id: _Optional[str] = ..., set_by: _Optional[str] = ..., reason: _Optional[str] = ..., scope: _Optional[_Union[_rule_pb2.StateScope, _Mapping]] = ...) -> None: ...
 
 class ClearRuleStateResponse(_message.Message):
     __slots__ = ("rule",)

@@ -103,16 +103,17 @@ class RuleStoreServiceServicer:
     def SetRuleState(self, request, context):
         """Sets the operational state of a rule. It reaches every tagger within 500 ms and survives restarts.
 
-        Errors include: NOT_FOUND (no such rule), INVALID_ARGUMENT (confidence_max out of range, expire_time in the past).
+        Errors include: NOT_FOUND (no such rule), INVALID_ARGUMENT (confidence_max out of range, expire_time in the past,
+        a scope that names nothing), RESOURCE_EXHAUSTED (the rule has 256 scoped states already).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearRuleState(self, request, context):
-        """Sets a rule back to its default state.
+        """Sets a rule back to its default state, its scoped states included, or ends the state of one scope.
 
-        Errors include: NOT_FOUND (no such rule).
+        Errors include: NOT_FOUND (no such rule), INVALID_ARGUMENT (a scope that names nothing).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
