@@ -103,7 +103,7 @@ class Feed:
         if self._subscription is not None and self._bus.nc.is_connected:
             try:
                 async with asyncio.timeout(_DRAIN_S):
-                    await self._subscription.drain()
+                    await self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py
             except (nats.errors.Error, TimeoutError) as error:
                 _log.debug("drain failed", extra={"error": type(error).__name__})
         for message in self._arrived:
