@@ -30,14 +30,21 @@ from decnet_ttp.runtime.bus import Envelope
 BATCH = 500
 TENTHS = 10
 START_S = 1_700_000_000.0
-REGISTRY = Registry({"number": Primitive(Kind.NUMERIC), "print": Primitive(Kind.HASH)})
-PRIMITIVES = ("category.a", "category.b", "category.c", "number", "print")
+KINDS = {
+    "number.a": Primitive(Kind.NUMERIC),
+    "number.b": Primitive(Kind.NUMERIC),
+    "print.a": Primitive(Kind.HASH),
+    "print.b": Primitive(Kind.HASH),
+}
+REGISTRY = Registry(KINDS)
+PRIMITIVES = (*(f"category.{letter}" for letter in "abcdef"), *KINDS)
 
 
 def message(rng: random.Random, place: int, identities: int) -> Envelope:
-    """Return one observation as a sensor sends it."""
-    primitive = PRIMITIVES[place % len(PRIMITIVES)]
-    value = rng.gauss(100, 10) if primitive == "number" else rng.choice("aaaaaaab")
+    """Return one observation as a sensor sends it: a recording gives one of each primitive."""
+    recording, which = divmod(place, len(PRIMITIVES))
+    primitive = PRIMITIVES[which]
+    value = rng.gauss(100, 10) if primitive.startswith("number") else rng.choice("aaaaaaab")
     return Envelope(
         topic=f"attacker.observation.{primitive}",
         type=primitive,
@@ -45,10 +52,10 @@ def message(rng: random.Random, place: int, identities: int) -> Envelope:
             "primitive": primitive,
             "value": value,
             "confidence": 0.8,
-            "window": {"start_ts": START_S + place - 60, "end_ts": START_S + place},
+            "window": {"start_ts": START_S + recording - 60, "end_ts": START_S + recording},
             "source": "benchmark",
-            "evidence_ref": f"shard:decky-7/ssh/2026-01-01.jsonl#{place}",
-            "attacker_uuid": str(UUID(int=rng.randrange(identities))),
+            "evidence_ref": f"shard:decky-7/ssh/2026-01-01.jsonl#{recording}",
+            "attacker_uuid": str(UUID(int=recording * 7919 % identities)),
             "id": f"{place:032x}",
             "ts": START_S + place,
         },
@@ -87,15 +94,13 @@ async def main(observations: int, identities: int) -> None:
             times: list[float] = []
             own_cpu, server_cpu = 0.0, cpu_s(server.pid)
             for first in range(part * per_part, (part + 1) * per_part, BATCH):
-                sent = [message(rng, first + place, identities) for place in range(BATCH)]
+                sent = [message(rng, place, identities) for place in range(first, first + BATCH)]
                 begun, begun_cpu = time.perf_counter(), time.process_time()
                 items = [read(item) for item in sent]
                 unknown = await store.unknown_attackers(item.attacker for item in items)
                 await store.record(Batch(items, await directory.resolve(unknown)))
                 times.append(time.perf_counter() - begun)
                 own_cpu += time.process_time() - begun_cpu
-                async with database.connection() as connection:
-                    await connection.execute("DELETE FROM outbox")
             rate = per_part / sum(times)
             cuts = statistics.quantiles(times, n=100)
             own_us, server_us = (
@@ -106,6 +111,9 @@ async def main(observations: int, identities: int) -> None:
                 f" {own_us:>20.0f} {server_us:>13.0f}",
                 flush=True,
             )
+            # The relay would have emptied it.
+            async with database.connection() as connection:
+                await connection.execute("TRUNCATE outbox")
         await database.close()
         await server.stop()
 

@@ -14,11 +14,15 @@ SELECT key, identity_uuid, attacker_uuid, observed_at, produced_at, confidence, 
        observation_id, evidence_ref, source
 FROM observations WHERE key = ANY($1::uuid[])
 """
+# The limit keeps the planner from joining the whole table to a handful of keys.
 STATES = """
 SELECT s.identity_uuid, s.primitive, s.value, s.state, s.confidence, s.observation_count,
        s.changed_at
 FROM unnest($1::uuid[], $2::text[]) AS k (identity_uuid, primitive)
-JOIN states AS s USING (identity_uuid, primitive)
+CROSS JOIN LATERAL (
+    SELECT * FROM states
+    WHERE identity_uuid = k.identity_uuid AND primitive = k.primitive LIMIT 1
+) AS s
 """
 SAMPLES = """
 SELECT k.place, o.observed_at, o.key, o.value
