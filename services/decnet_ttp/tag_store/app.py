@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ from decnet_ttp.v1.tag_store_service_pb2_grpc import add_TagStoreServiceServicer
 
 #: Announcements that may wait for their acknowledgement at once.
 _BUS_PENDING = 8_000
+
+#: New objects after which the collector looks for rings among them; a batch makes thousands, and
+#: no rings.
+_COLLECT_AFTER = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +115,9 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM; errors as in open_store."""
     async with open_store(settings) as store:
+        # The catalogue and the modules live as long as the process: the collector need not walk
+        # them again with every few batches of tags.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER)
         await store.serve()
