@@ -11,10 +11,10 @@ import pytest_asyncio
 from nats.js.api import StreamConfig
 
 from decnet_ttp.attribution.database import Database
-from decnet_ttp.attribution.outbox import Relay
 from decnet_ttp.attribution.store import announce
 from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.outbox import OutboxRelay
 
 TOPIC = "attribution.profile.state_changed"
 
@@ -45,7 +45,7 @@ async def places(bus: Bus) -> list[int]:
 
 async def test_messages_leave_in_order_and_once(database: Database, bus: Bus) -> None:
     await leave(database, 700)
-    relay = Relay(database, bus.js)
+    relay = OutboxRelay(database.connection, bus.js, subjects="attribution.>")
     assert [await relay.relay_batch() for _ in range(3)] == [500, 200, 0]
     assert await places(bus) == list(range(700))
 
@@ -60,5 +60,7 @@ async def test_an_attempt_long_ago_is_looked_up_in_the_stream(
         await bus.js.publish(item.topic, item.encode(), headers=item.headers)
     async with database.connection() as connection:
         await connection.execute("UPDATE outbox SET first_attempt_at = now() - interval '10 min'")
-    assert await Relay(database, bus.js).relay_batch() == 3
+    assert (
+        await OutboxRelay(database.connection, bus.js, subjects="attribution.>").relay_batch() == 3
+    )
     assert await places(bus) == [0, 1, 2]

@@ -12,8 +12,6 @@ from decnet_ttp.attribution.directory import Directory, GrpcDirectory, NoDirecto
 from decnet_ttp.attribution.intake import Intake
 from decnet_ttp.attribution.leadership import Leadership
 from decnet_ttp.attribution.membership import MembershipFollower
-from decnet_ttp.attribution.outbox import Relay
-from decnet_ttp.attribution.pacing import unless_stopped
 from decnet_ttp.attribution.parking import ParkingLot
 from decnet_ttp.attribution.primitives import Registry, load_registry
 from decnet_ttp.attribution.queries import Queries
@@ -24,6 +22,8 @@ from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams_until_done
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.database import asyncpg_dsn
+from decnet_ttp.runtime.outbox import OutboxRelay
+from decnet_ttp.runtime.pacing import unless_stopped
 from decnet_ttp.runtime.server import Server
 from decnet_ttp.v1.attribution_service_pb2_grpc import add_AttributionServiceServicer_to_server
 from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
@@ -90,7 +90,7 @@ class Attribution:
         follower = MembershipFollower(self._database, store, self._directory, self._registry)
         parts = (
             consumer,
-            Relay(self._database, bus.js),
+            OutboxRelay(self._database.connection, bus.js, subjects="attribution.>"),
             Suspicion(self._database),
             follower,
             ParkingLot(self._database, intake),

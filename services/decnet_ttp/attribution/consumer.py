@@ -15,9 +15,9 @@ from nats.js.errors import NotFoundError
 
 from decnet_ttp.attribution.intake import Incoming, Intake
 from decnet_ttp.attribution.observations import SUBJECT_PREFIX, to_micros
-from decnet_ttp.attribution.pacing import pause
 from decnet_ttp.core.errors import DecnetError
 from decnet_ttp.runtime.bus import EVENTS_STREAM, Bus
+from decnet_ttp.runtime.pacing import pause
 
 DURABLE = "attribution"
 

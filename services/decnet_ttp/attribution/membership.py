@@ -11,11 +11,11 @@ from typing import Any
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.directory import Directory, Membership
 from decnet_ttp.attribution.mergers import depth
-from decnet_ttp.attribution.pacing import pause
 from decnet_ttp.attribution.primitives import Registry
 from decnet_ttp.attribution.series import SeriesKey, Transition
 from decnet_ttp.attribution.store import WRITER_LOCK, Store, count_observations
 from decnet_ttp.core.errors import DecnetError
+from decnet_ttp.runtime.pacing import pause
 
 #: Seconds between two comparisons with the directory.
 PERIOD_S = 60.0

@@ -12,8 +12,8 @@ import nats.errors
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.intake import Incoming, Intake
 from decnet_ttp.attribution.observations import to_datetime, to_micros
-from decnet_ttp.attribution.pacing import pause
 from decnet_ttp.core.errors import DecnetError
+from decnet_ttp.runtime.pacing import pause
 
 _BATCH = 200
 _IDLE_S = 1.0

@@ -12,10 +12,10 @@ from uuid import UUID
 from decnet_ttp.attribution.announcements import multi_actor_suspected
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.mergers import WINDOW
-from decnet_ttp.attribution.pacing import pause
 from decnet_ttp.attribution.store import WRITER_LOCK, announce
 from decnet_ttp.attribution.turns import suspicion_confidence
 from decnet_ttp.core.errors import DecnetError
+from decnet_ttp.runtime.pacing import pause
 
 #: Primitives in state multi-actor from which an identity is suspected.
 MIN_PRIMITIVES = 2

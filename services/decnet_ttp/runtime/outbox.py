@@ -1,31 +1,33 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The relay: what a transaction left in the outbox reaches the bus, once."""
+"""The relay: what a transaction left in the outbox reaches the bus, once.
+
+The table `outbox` has `id` (the order), `message_id` (a UUID, the Nats-Msg-Id), `subject`, `body`
+and `first_attempt_at`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
+from uuid import UUID
 
 import nats.errors
 from nats.js import JetStreamContext
 from nats.js.api import Header
 
-from decnet_ttp.attribution.database import Database
-from decnet_ttp.attribution.pacing import pause
 from decnet_ttp.core.errors import DecnetError
-from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, TTP_STREAM
+from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, TTP_STREAM, Envelope
+from decnet_ttp.runtime.pacing import pause
 from decnet_ttp.runtime.published import published_ids
 
 _BATCH = 500
-_IDLE_S = 0.1
 _RETRY_S = 1.0
 _PUBLISH_TIMEOUT_S = 10.0
 #: From this age on a first attempt may lie outside of the bus's memory of ids, in seconds.
 _DOUBTFUL_AFTER_S = 0.75 * DUPLICATE_WINDOW_S
-
-_SUBJECTS = "attribution.>"
 
 _MARK = """
 WITH next AS (SELECT id, first_attempt_at FROM outbox ORDER BY id LIMIT $1 FOR UPDATE),
@@ -39,36 +41,74 @@ SELECT * FROM marked ORDER BY id
 """
 _DONE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 
+_LEAVE = "INSERT INTO outbox (message_id, subject, body) VALUES ($1, $2, $3)"
+
 _log = logging.getLogger(__name__)
 
 
-class Relay:
+async def leave(connection: Any, envelopes: Sequence[Envelope]) -> None:
+    """Leave messages in the outbox, within the transaction that the connection is in."""
+    await connection.executemany(
+        _LEAVE, [(UUID(each.id), each.topic, each.encode()) for each in envelopes]
+    )
+
+
+class OutboxRelay:
     """Publishes the outbox in order.
 
     A row is marked as attempted before it is published and deleted once the bus has it. After a
     crash in between it is published again under the same id, which the bus drops while it
     remembers the first; for rows attempted longer ago the stream itself is asked.
 
+    Several processes may relay one outbox; the bus then drops what comes twice.
+
     Args:
-        database: Where the outbox is.
+        connection: Lends a connection to the database, whose search path has the outbox.
         js: Where it goes.
+        subjects: Filter that every subject of the outbox passes.
+        idle_s: How often an empty outbox is looked at unasked, in seconds.
     """
 
-    def __init__(self, database: Database, js: JetStreamContext) -> None:
-        self._database = database
+    def __init__(
+        self,
+        connection: Callable[[], AbstractAsyncContextManager[Any]],
+        js: JetStreamContext,
+        *,
+        subjects: str,
+        idle_s: float = 0.1,
+    ) -> None:
+        self._connection = connection
         self._js = js
+        self._subjects = subjects
+        self._idle_s = idle_s
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that something was left in the outbox."""
+        self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop`."""
         while not stop.is_set():
             try:
                 sent = await self.relay_batch()
-                pause_s = 0.0 if sent else _IDLE_S
             except (DecnetError, nats.errors.Error, TimeoutError) as error:
                 _log.info("the outbox waits", extra={"error": type(error).__name__})
-                pause_s = _RETRY_S
-            if pause_s:
-                await pause(stop, pause_s)
+                await pause(stop, _RETRY_S)
+                continue
+            if not sent:
+                await self._until_woken(stop)
+
+    async def _until_woken(self, stop: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._woken, stop)]
+        try:
+            await asyncio.wait(waits, timeout=self._idle_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._woken.clear()
+            for wait in waits:
+                wait.cancel()
+                with suppress(asyncio.CancelledError):
+                    await wait
 
     async def relay_batch(self) -> int:
         """Publish the oldest messages; return how many left the outbox.
@@ -78,12 +118,12 @@ class Relay:
             nats.errors.Error: The bus did not take them all; they stay, and are tried again.
             TimeoutError: Likewise.
         """
-        async with self._database.connection() as connection:
+        async with self._connection() as connection:
             rows = await connection.fetch(_MARK, _BATCH)
         if not rows:
             return 0
         await self._publish(await self._without_published(rows))
-        async with self._database.connection() as connection:
+        async with self._connection() as connection:
             await connection.execute(_DONE, [row["id"] for row in rows])
         return len(rows)
 
@@ -92,7 +132,7 @@ class Relay:
         if oldest_s < _DOUBTFUL_AFTER_S:
             return rows
         there = await published_ids(
-            self._js, stream=TTP_STREAM, subject=_SUBJECTS, since_s=oldest_s
+            self._js, stream=TTP_STREAM, subject=self._subjects, since_s=oldest_s
         )
         return [row for row in rows if row["message_id"].hex not in there]
 
