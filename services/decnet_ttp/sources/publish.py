@@ -125,11 +125,12 @@ class Publisher:
                         return
                     on_chunk()
                     tasks.create_task(self._publish_chunk(chunk, on_chunk))
-        except* PublishUnacknowledgedError as group:
-            errors = [
-                error for error in group.exceptions if isinstance(error, PublishUnacknowledgedError)
-            ]
-            raise errors[0] from None
+        except BaseExceptionGroup as group:
+            # Not `except*`: what is raised in one is wrapped in a group before Python 3.11.4.
+            given_up, rest = group.split(PublishUnacknowledgedError)
+            if rest is not None or given_up is None:
+                raise
+            raise given_up.exceptions[0] from None
 
     def _next_chunk(self, messages: Iterator[Upstream]) -> list[_Outgoing]:
         chunk: list[_Outgoing] = []
