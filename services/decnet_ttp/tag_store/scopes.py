@@ -76,20 +76,24 @@ def parse_scope(message: scope_pb2.Scope) -> Scope:
     return Scope(ScopeKind.FLEET)
 
 
-#: Condition on rows of `tags t`; $1 is the scope's key.
+#: Condition on rows of `tags t` for scopes that one index answers; $1 is the scope's key.
 TAG_CONDITIONS = {
     ScopeKind.ATTACKER: "t.attacker_uuid = $1",
     ScopeKind.SESSION: "t.session_id = $1",
-    ScopeKind.IDENTITY: (
-        "(t.attacker_uuid IN (SELECT a.uuid FROM attackers a WHERE a.identity_uuid = $1) "
-        "OR (t.attacker_uuid IS NULL AND t.identity_uuid = $1))"
-    ),
-    ScopeKind.CAMPAIGN: (
-        "(t.attacker_uuid IN (SELECT a.uuid FROM attackers a JOIN identities i "
-        "ON i.uuid = a.identity_uuid WHERE i.campaign_uuid = $1) "
-        "OR (t.attacker_uuid IS NULL AND t.identity_uuid IN "
-        "(SELECT i.uuid FROM identities i WHERE i.campaign_uuid = $1)))"
-    ),
 }
 
-ATTACKER_BY_ADDRESS = "SELECT uuid FROM attackers WHERE ip = $1::inet"
+#: Queries for the members of the other scopes: their attackers, and the identities whose own tags
+#: (those that name no attacker) belong to them. $1 is the scope's key.
+MEMBERS = {
+    ScopeKind.IDENTITY: (
+        "SELECT a.uuid FROM attackers a WHERE a.identity_uuid = $1",
+        "SELECT $1::uuid AS uuid",
+    ),
+    ScopeKind.CAMPAIGN: (
+        (
+            "SELECT a.uuid FROM attackers a JOIN identities i ON i.uuid = a.identity_uuid "
+            "WHERE i.campaign_uuid = $1"
+        ),
+        "SELECT i.uuid FROM identities i WHERE i.campaign_uuid = $1",
+    ),
+}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from decnet_ttp.tag_store.batch import TagRow
 from decnet_ttp.tag_store.database import Database
-from decnet_ttp.tag_store.scopes import TAG_CONDITIONS, Scope, ScopeKind
+from decnet_ttp.tag_store.scopes import MEMBERS, TAG_CONDITIONS, Scope, ScopeKind
 
 _COLUMNS = ", ".join(f"t.{name}" for name in TagRow._fields)
 
@@ -56,6 +56,7 @@ async def read_tags(
 
     if scope.kind is not ScopeKind.FLEET:
         values.append(scope.key)
+    if scope.kind in TAG_CONDITIONS:
         conditions.append(TAG_CONDITIONS[scope.kind])
     for column in ("technique_id", "sub_technique_id", "tactic", "rule_id", "source_kind"):
         if value := getattr(asked, column):
@@ -65,9 +66,31 @@ async def read_tags(
     if past_seq is not None:
         where("t.seq > {}" if oldest_first else "t.seq < {}", past_seq)
     values.append(limit)
-    sql = (
-        f"SELECT {_COLUMNS} FROM tags t "  # noqa: S608 - constants of ours; every value is bound
-        f"{'WHERE ' if conditions else ''}{' AND '.join(conditions)} "
-        f"ORDER BY t.seq {'ASC' if oldest_first else 'DESC'} LIMIT ${len(values)}"
-    )
+    page = f"ORDER BY t.seq {'ASC' if oldest_first else 'DESC'} LIMIT ${len(values)}"
+    if scope.kind in MEMBERS:
+        sql = _of_members(scope.kind, conditions, page)
+    else:
+        sql = _select(conditions, page)
     return [TagRow(*row) for row in await database.fetch(sql, *values)]
+
+
+# S608 below: the statements are put together from constants of ours; every value is bound.
+def _select(conditions: Sequence[str], page: str) -> str:
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"SELECT {_COLUMNS} FROM tags t {where} {page}"  # noqa: S608
+
+
+def _of_members(kind: ScopeKind, conditions: Sequence[str], page: str) -> str:
+    """Return the query over many anchors: a page of each, and the page of those.
+
+    One condition over all of them would make the database walk the whole table in order.
+    """
+    attackers, identities = MEMBERS[kind]
+    of_attacker = _select(["t.attacker_uuid = m.uuid", *conditions], page)
+    of_identity = _select(
+        ["t.attacker_uuid IS NULL", "t.identity_uuid = m.uuid", *conditions], page
+    )
+    return (
+        f"SELECT t.* FROM (SELECT t.* FROM ({attackers}) m CROSS JOIN LATERAL ({of_attacker}) t "  # noqa: S608
+        f"UNION ALL SELECT t.* FROM ({identities}) m CROSS JOIN LATERAL ({of_identity}) t) t {page}"
+    )
