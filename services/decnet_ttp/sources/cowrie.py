@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Cowrie's JSON log, any version from 2.0 on (and its forerunners since 2017), as sessions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
-
-import orjson
 
 from decnet_ttp.sources.cowrie_fields import (
     EXACT_TIME,
@@ -16,23 +13,20 @@ from decnet_ttp.sources.cowrie_fields import (
     port_number,
     protocol_name,
     raw_time,
-    repair,
     sensor_name,
     sha256_of,
 )
 from decnet_ttp.sources.cowrie_session import Session, canonical_address, seconds
 from decnet_ttp.sources.cowrie_sessions import MAX_HELD, MAX_OPEN, OpenSessions
-from decnet_ttp.sources.lines import STDIN, open_raw, read_blocks
-from decnet_ttp.sources.logfiles import find_logs
-from decnet_ttp.sources.protocol import Problem, Tally, Upstream
+from decnet_ttp.sources.log_source import MAX_NAME, LogSource, Place
+from decnet_ttp.sources.protocol import Upstream
 
-MAX_NAME: Final = 256
 _OF_SESSIONS: Final = ("session.", "client.", "login.", "command.", "direct-tcpip.", "log.")
 _CONNECT: Final = "cowrie.session.connect"
 _CLOSED: Final = "cowrie.session.closed"
 
 
-class CowrieSource:
+class CowrieSource(LogSource):
     """Puts sessions together from Cowrie's interleaved lines.
 
     `Session` defines ids and the size of a message, `OpenSessions` when a session is written and
@@ -41,10 +35,11 @@ class CowrieSource:
     session known. Text typed into a program (Cowrie's `realm`) is no command and is left out.
     """
 
+    summary = "Import Cowrie's JSON logs."
+
     def __init__(self, *, max_open: int = MAX_OPEN, max_held: int = MAX_HELD) -> None:
-        self.tally = Tally()
+        super().__init__()
         self._sessions = OpenSessions(self.tally, max_open, max_held)
-        self._file = ""
         self._handlers: dict[str, Callable[[Session, Event, str], None]] = {
             "cowrie.client.version": self._version,
             "cowrie.client.kex": self._kex,
@@ -61,66 +56,41 @@ class CowrieSource:
                 self._transfer, direction=direction, failed=True
             )
 
-    def read(self, paths: Sequence[str]) -> Iterator[Upstream]:
-        """See `Source.read`.
-
-        Raises:
-            FileNotFoundError: a path does not exist or a directory holds no JSON log.
-        """
-        logs = find_logs(paths, first_time)
-        files = [file for log in logs for file in log.files if file != STDIN]
-        self.tally.bytes_total = sum(Path(file).stat().st_size for file in files)
-        return self._read([log.files for log in logs])
-
-    def _read(self, logs: Sequence[Sequence[str]]) -> Iterator[Upstream]:
-        for files in logs:
-            for file in files:
-                yield from self._read_file(file)
-            self._sessions.finish()
-            yield from self._drain()
-
-    def _drain(self) -> Iterator[Upstream]:
+    def drain(self) -> list[Upstream]:
+        """See `LogSource.drain`."""
         out, self._sessions.out = self._sessions.out, []
-        yield from out
+        return out
 
-    def _read_file(self, file: str) -> Iterator[Upstream]:
-        self._file = file
-        self.tally.files += 1
-        try:
-            raw = open_raw(file)
-        except OSError as error:
-            self._report("unreadable-file", 0, f"left out: {error.strerror}")
-            return
-        done = self.tally.bytes_done
-        with raw:
-            for number, lines, unended in read_blocks(raw, self._report):
-                for at, line in enumerate(lines, number):
-                    if line and not line.isspace():
-                        self._take(line, at, unended=unended)
-                if file != STDIN:
-                    self.tally.bytes_done = done + raw.tell()
-                yield from self._drain()
+    def finish(self) -> None:
+        """See `LogSource.finish`."""
+        self._sessions.finish()
 
-    def _report(self, reason: str, line: int, detail: str) -> None:
-        self.tally.note(Problem(reason, self._file, line, detail))
+    def oldest(self) -> Place | None:
+        """See `LogSource.oldest`."""
+        return self._sessions.oldest()
 
-    def _take(self, line: bytes, at: int, *, unended: bool) -> None:
+    def settle(self, now: float, *, linger_s: float, idle_s: float, live: bool) -> None:
+        """See `LogSource.settle`."""
+        del now  # Sessions end by their close, not by the time of day.
+        self._sessions.settle(self.clock, linger_s=linger_s, idle_s=idle_s, live=live)
+
+    @staticmethod
+    def first_time(lines: Sequence[bytes]) -> str | None:
+        """See `LogSource.first_time`."""
+        return first_time(lines)
+
+    def take(self, line: bytes, at: int, *, unended: bool = False) -> None:
+        """See `LogSource.take`."""
         self.tally.lines += 1
-        try:
-            event = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            event = self._repair(line, at, unended=unended)
-            if event is None:
-                return
-        if type(event) is not dict:
-            self._report("not-an-object", at, "JSON, but no event; left out")
+        event = self.parse_object(line, at, unended=unended)
+        if event is None:
             return
         session_id = event.get("session")
         name = event.get("eventid")
         if type(session_id) is not str or not 0 < len(session_id) <= MAX_NAME:
             self._without_session(name, at)
         elif type(name) is not str:
-            self._report("not-an-event", at, "no eventid; left out")
+            self.report("not-an-event", at, "no eventid; left out")
         else:
             self._apply(event, name, session_id, at)
 
@@ -131,12 +101,14 @@ class CowrieSource:
         ts = parse_time(value)
         if ts is None:
             ts = ""
-            self._report("bad-timestamp", at, "missing or unreadable; taken as unknown")
+            self.report("bad-timestamp", at, "missing or unreadable; taken as unknown")
         sensor = event.get("sensor")
         if type(sensor) is not str or len(sensor) > MAX_NAME:
             sensor = sensor_name(event)[:MAX_NAME]
         key = (sensor, session_id)
         connect = name == _CONNECT
+        self._sessions.place = self.place
+        self._sessions.clock = self.clock
         session = self._sessions.find(key, ts, self._file, at, connect=connect)
         if connect or session.address is None:
             self._connection(session, event, connect=connect)
@@ -148,30 +120,18 @@ class CowrieSource:
         elif (handler := self._handlers.get(name)) is not None:
             handler(session, event, ts)
 
-    def _repair(self, line: bytes, at: int, *, unended: bool) -> Any:
-        try:
-            event = repair(line)
-        except ValueError:
-            if unended:
-                self._report("truncated-line", at, "the file ends inside it; left out")
-            else:
-                self._report("not-json", at, "left out")
-            return None
-        self._report("invalid-utf8", at, "bytes that are no text were replaced; the rest was kept")
-        return event
-
     def _without_session(self, name: object, at: int) -> None:
         if not isinstance(name, str):
-            self._report("not-an-event", at, "neither eventid nor session; left out")
+            self.report("not-an-event", at, "neither eventid nor session; left out")
         elif name.removeprefix("cowrie.").startswith(_OF_SESSIONS):
-            self._report("no-session-id", at, "missing or no text; left out")
+            self.report("no-session-id", at, "missing or no text; left out")
 
     def _text(self, session: Session, event: Event, name: str) -> str | None:
         value = event.get(name)
         if type(value) is str:
             return value
         if value is not None:
-            self._report("wrong-type", session.line, f"{name} is no text; taken as absent")
+            self.report("wrong-type", session.line, f"{name} is no text; taken as absent")
         return None
 
     def _connection(self, session: Session, event: Event, *, connect: bool) -> None:
@@ -179,7 +139,7 @@ class CowrieSource:
         if address is not None:
             session.address = canonical_address(address) or session.address
             if session.address is None:
-                self._report("wrong-type", session.line, "src_ip is no address; taken as absent")
+                self.report("wrong-type", session.line, "src_ip is no address; taken as absent")
         session.protocol = protocol_name(event) or session.protocol
         if connect:
             session.src_port = port_number(event, "src_port")

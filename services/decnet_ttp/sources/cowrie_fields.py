@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Reading the fields of a Cowrie event, whatever version or pipeline wrote it."""
 
-import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ Event = dict[str, Any]
 
 EXACT_TIME: Final = 27  # len("2017-02-11T10:50:44.693595Z")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 MAX_PORT: Final = 65_535
 # Far from the limits of dates, so that reckoning with them cannot overflow.
 _FIRST_YEAR: Final = "1990"
@@ -98,35 +96,3 @@ def sha256_of(event: Event) -> str | None:
     """The file's SHA-256 in lower case, None when it is absent or no SHA-256."""
     value = event.get("shasum")
     return value.lower() if isinstance(value, str) and _SHA256.fullmatch(value) else None
-
-
-def repair(line: bytes) -> object:
-    """A second try at a line that strict JSON refuses because of bytes that are no text.
-
-    Cowrie itself writes lone surrogates for bytes that are no UTF-8, and shippers copy raw bytes;
-    both become U+FFFD so that the rest of the line is not lost.
-
-    Raises:
-        ValueError: the line is no JSON at all.
-    """
-    text = line.decode("utf-8", "replace")
-    if "\ufffd" not in text and b"\\ud" not in line and b"\\uD" not in line:
-        raise ValueError("not JSON")
-    try:
-        value = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    return _clean(value)
-
-
-def _clean(value: Any) -> Any:
-    # A Cowrie event is flat but for lists of names; anything deeper is not used.
-    if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items() if _flat(item)}
-    return value
-
-
-def _flat(item: Any) -> bool:
-    return not isinstance(item, (dict, list))

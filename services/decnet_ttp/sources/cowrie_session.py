@@ -8,6 +8,7 @@ from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
+from decnet_ttp.sources.log_source import START
 from decnet_ttp.sources.protocol import Upstream
 
 TOPIC: Final = "attacker.session.ended"
@@ -17,6 +18,7 @@ MAX_ITEMS: Final = 2_000
 MAX_TEXT: Final = 256 * 1024
 JUDGED_BACK: Final = 64
 MAX_SEEN: Final = 10_000
+SHOWN_WHOLE: Final = 100
 SAME_SESSION_S: Final = 24 * 3600.0
 
 
@@ -78,16 +80,19 @@ class Session:
         "file",
         "first",
         "hassh",
+        "heard",
         "items",
         "last",
         "line",
         "part",
         "payloads",
+        "place",
         "protocol",
         "seen",
         "seen_at",
         "sensor",
         "session",
+        "shown",
         "size",
         "src_port",
         "user",
@@ -120,6 +125,9 @@ class Session:
         self.part = 1
         self.seen: dict[str, int] = {}
         self.seen_at = ""
+        self.place = START
+        self.heard = 0.0
+        self.shown: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def source_id(self) -> str:
@@ -170,6 +178,7 @@ class Session:
         self.part += 1
         self.items = 0
         self.size = 0
+        self.shown = (0, 0, 0)
         self.commands = []
         self.auth_attempts = []
         self.payloads = []
@@ -203,6 +212,25 @@ class Session:
             target = recent[-1]
         if not success or "success" not in target:
             target["success"] = success
+
+    def unfinished(self, address: str) -> Upstream | None:
+        """Writes the session as it stands, None when no item came since the last time.
+
+        A long session would be sent whole again and again, so of that only what is new is written;
+        the message that completes the session holds all of it once more.
+        """
+        whole = (self.commands, self.auth_attempts, self.payloads)
+        shown = self.shown
+        self.shown = (len(self.commands), len(self.auth_attempts), len(self.payloads))
+        if shown == self.shown:
+            return None
+        if self.items > SHOWN_WHOLE:
+            self.commands, self.auth_attempts, self.payloads = (
+                items[start:] for items, start in zip(whole, shown, strict=True)
+            )
+        message = self.upstream(address, final=False)
+        self.commands, self.auth_attempts, self.payloads = whole
+        return message
 
     def upstream(self, address: str, *, final: bool) -> Upstream:
         """Writes what was collected since the last part; `final` unless another part follows."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from decnet_ttp.sources.cowrie_session import Session
+from decnet_ttp.sources.log_source import START, Place
 from decnet_ttp.sources.protocol import Problem, Tally, Upstream
 
 MAX_OPEN: Final = 50_000
@@ -33,6 +34,8 @@ class OpenSessions:
 
     def __init__(self, tally: Tally, max_open: int, max_held: int) -> None:
         self.out: list[Upstream] = []
+        self.place = START
+        self.clock = 0.0
         self._tally = tally
         self._max_open = max_open
         self._max_held = max_held
@@ -55,6 +58,7 @@ class OpenSessions:
         if session is not None:
             if session.belongs(ts) and (not connect or session.starts_with(ts)):
                 self._open.move_to_end(key)
+                session.heard = self.clock
                 session.touch(ts)
                 session.line = line
                 if connect:
@@ -63,6 +67,8 @@ class OpenSessions:
                 return session
             self._write(key, session)
         session = Session(key[0], key[1], ts, file, line)
+        session.place = self.place
+        session.heard = self.clock
         if connect:
             session.connected = ts
         self._open[key] = session
@@ -110,6 +116,25 @@ class OpenSessions:
         for key, session in list(self._open.items()):
             self._write(key, session)
         self._deadline = _NEVER
+
+    def oldest(self) -> Place | None:
+        """Where the first line of the open sessions lies."""
+        return min((session.place for session in self._open.values()), default=None)
+
+    def settle(self, clock: float, *, linger_s: float, idle_s: float, live: bool) -> None:
+        """Has the log end here for the moment; see `LogSource.settle`."""
+        over: list[tuple[Key, Session]] = []
+        for key, session in self._open.items():
+            if session.heard + (linger_s if session.ended else idle_s) <= clock:
+                over.append((key, session))
+            elif live and session.address is not None:
+                message = session.unfinished(session.address)
+                if message is not None:
+                    self.out.append(message)
+        for key, session in over:
+            if not session.ended:
+                self._note("idle", session, "no line of it for too long; written as it stands")
+            self._write(key, session)
 
     def _release(self, now: str) -> None:
         while self._closing:

@@ -2,7 +2,7 @@
 """What an input adapter promises, and the values that it yields."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib.metadata import entry_points
@@ -107,6 +107,8 @@ class Tally:
     commands: int = 0
     auth_attempts: int = 0
     payloads: int = 0
+    http_requests: int = 0
+    mails: int = 0
     bytes_done: int = 0
     bytes_total: int = 0
     problems: Counter[str] = field(default_factory=Counter)
@@ -119,8 +121,38 @@ class Tally:
             self.listed.append(problem)
 
 
+@dataclass(frozen=True, slots=True)
+class SourceOption:
+    """A choice that an adapter leaves to its user.
+
+    Attributes:
+        name: keyword of the adapter's constructor; `decky_id` is `--decky-id` on the command line.
+        metavar: what stands for the value in the help, for example `SECONDS`.
+        doc: one sentence for the help.
+        parse: makes the keyword's value from text.
+        default: text that counts when the option is absent; "" leaves the keyword out.
+        variable: environment variable that counts before the default, "" for none.
+        writes: the adapter changes files with it, so that `--dry-run` leaves it out.
+
+    `parse` raises ValueError, whose text says what is allowed.
+    """
+
+    name: str
+    metavar: str
+    doc: str
+    parse: Callable[[str], object] = str
+    default: str = ""
+    variable: str = ""
+    writes: bool = False
+
+
 class Source(Protocol):
-    """An input adapter; constructed without arguments, used for one reading."""
+    """An input adapter, used for one reading.
+
+    Its class is constructed with keywords for the options that it declares, all of which it may be
+    constructed without. It may have two class attributes: `summary`, one sentence for the command
+    line, and `options`, a tuple of `SourceOption`.
+    """
 
     tally: Tally
 
@@ -135,14 +167,28 @@ class Source(Protocol):
         """
 
 
-def load(name: str) -> Source:
-    """Finds an adapter by its entry point name.
+def source_names() -> list[str]:
+    """The adapters that are installed."""
+    return sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)})
+
+
+def load_class(name: str) -> Callable[..., Source]:
+    """Finds an adapter's class by its entry point name.
 
     Raises:
         SourceUnknownError: none of that name is installed.
     """
-    found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name not in found:
-        raise SourceUnknownError(name, sorted(found))
-    source: Source = found[name].load()()
-    return source
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name:
+            found: Callable[..., Source] = point.load()
+            return found
+    raise SourceUnknownError(name, source_names())
+
+
+def load(name: str, **options: object) -> Source:
+    """Makes an adapter, found by its entry point name.
+
+    Raises:
+        SourceUnknownError: none of that name is installed.
+    """
+    return load_class(name)(**options)
