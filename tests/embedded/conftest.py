@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from embedded_installation import Installation
 
+from decnet_ttp.embedded import postgres_binaries
+
 # Reads what is closed to the account, so that the test environment may lie in a private home.
 AS_NOBODY = (
     "setpriv",
@@ -49,7 +51,10 @@ def as_nobody(short_dir: Path) -> tuple[str, ...]:
     """Give a command prefix that drops root to `nobody`, who owns `short_dir`."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    trial = [*AS_NOBODY, sys.executable, "-c", "import grpc"]
+    # PostgreSQL asks access(2) about its own program, which no capability answers.
+    program = postgres_binaries._wheel_installation() / "bin/postgres"
+    check = f"import grpc, os, sys; sys.exit(not os.access({str(program)!r}, os.X_OK))"
+    trial = [*AS_NOBODY, sys.executable, "-c", check]
     if subprocess.run(trial, check=False, capture_output=True).returncode != 0:
         pytest.skip("the environment cannot be read by another user here")
     nobody = pwd.getpwnam("nobody")

@@ -57,6 +57,9 @@ async def test_another_user_is_refused(server: PostgresServer) -> None:
         pytest.skip("only root can become somebody else")
     psql = postgres_binaries._wheel_installation() / "bin/psql"
     url = f"postgresql:///decnet_ttp?host={server.socket_dir}&user=decnet_ttp"
+    reachable = ("setpriv", "--reuid=nobody", "--clear-groups", "test", "-x", str(psql))
+    if subprocess.run(reachable, check=False).returncode != 0:
+        pytest.skip("the programs lie where nobody else may look")
     psql_as_nobody = await asyncio.create_subprocess_exec(
         *(psql, url, "-c", "SELECT 1"),
         user="nobody",
