@@ -228,7 +228,7 @@ def load_rule(
         try:
             results = run_examples(document, wire, only_form=not with_examples)
         except RuleInvalidError as error:
-            add(tree.place(("match",)), error.message)
+            add(tree.place(error.path), error.message)
         else:
             rule = LoadedRule(document, wire, results)
             for result in results:

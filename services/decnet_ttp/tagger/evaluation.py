@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 import traceback
@@ -36,6 +37,13 @@ def _place(error: Exception) -> str:
     """Return file and line an error arose at."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def _anchored(findings: list[Finding], group: event_pb2.EventGroup) -> list[Finding]:
+    """Leave out what is about an identity where no identity is known."""
+    if group.anchor.identity_uuid or not any(each.identity_only for each in findings):
+        return findings
+    return [each for each in findings if not each.identity_only]
 
 
 class Evaluation:
@@ -76,7 +84,7 @@ class Evaluation:
         counted: dict[str, RuleNumbers] = {}
         until_sample = self.statistics.until_sample
         for group in request.groups:
-            out: tag_pb2.TagGroup | None = None
+            outs: dict[bool, tag_pb2.TagGroup] = {}
             for event in group.events:
                 count += 1
                 if not count % _EVENTS_PER_LOOK and time.monotonic() - looked_s > _MAX_HOLD_S:
@@ -95,33 +103,48 @@ class Evaluation:
                 for lifter, evaluator in evaluators:
                     for finding in self._lift(lifter, evaluator, group, event, response):
                         live = rules.rules[finding.rule.rule_id]
-                        numbers = self._matched(counted, live, now_s)
+                        numbers = self._matched(counted, finding, now_s)
                         state = live.state_for(group, kind, now_s)
                         if live.experimental or state.disabled:
                             numbers.withheld += len(finding.emissions)
                             response.withheld_count += len(finding.emissions)
                             continue
-                        if out is None:
-                            out = response.groups.add(
-                                origin_id=group.origin_id,
-                                anchor=group.anchor,
-                                session_id=group.session_id,
-                                decky_id=group.decky_id,
-                            )
+                        out = outs.get(finding.identity_only) or self._group(
+                            response, outs, group, identity_only=finding.identity_only
+                        )
                         numbers.tags += self._write(out, event, finding, live, state.ceiling)
         self.statistics.until_sample = until_sample
         self.statistics.count_events(rules, kinds)
         return response
 
+    @staticmethod
+    def _group(
+        response: tagger_service_pb2.TagEventsResponse,
+        outs: dict[bool, tag_pb2.TagGroup],
+        group: event_pb2.EventGroup,
+        *,
+        identity_only: bool,
+    ) -> tag_pb2.TagGroup:
+        """Add a group of tags to the answer: one for each anchor that findings of a group have."""
+        out = outs[identity_only] = response.groups.add(
+            origin_id=group.origin_id,
+            anchor=group.anchor,
+            session_id=group.session_id,
+            decky_id=group.decky_id,
+        )
+        if identity_only:
+            out.anchor.attacker_uuid = ""
+        return out
+
     def _matched(
-        self, counted: dict[str, RuleNumbers], live: LiveRule, now_s: float
+        self, counted: dict[str, RuleNumbers], finding: Finding, now_s: float
     ) -> RuleNumbers:
         """Count a match; returns the rule's numbers, which a batch looks up once."""
-        rule_id = live.rule.rule_id
+        rule_id = finding.rule.rule_id
         numbers = counted.get(rule_id)
         if numbers is None:
             numbers = counted[rule_id] = self.statistics.of(rule_id)
-        numbers.matches += 1
+        numbers.matches += not finding.continued
         numbers.last_fired_s = now_s
         return numbers
 
@@ -157,7 +180,7 @@ class Evaluation:
         """Run a lifter on an event; a rule that fails costs its own tags of this event only."""
         findings, error = _tolerant(evaluator.lift, event)
         if error is None:
-            return findings
+            return _anchored(findings, group)
         findings, failed = [], 0
         rule_ids = evaluator.rule_ids(event.source_kind)
         for rule_id in rule_ids:
@@ -169,7 +192,7 @@ class Evaluation:
                 self._report(lifter, group, event, rule_id, error_of_rule, response)
         if failed == 0:
             self._report(lifter, group, event, "", error, response)
-        return findings
+        return _anchored(findings, group)
 
     def _report(
         self,
@@ -216,7 +239,8 @@ class Evaluation:
         """Write the tags of a finding; returns how many."""
         rule = live.rule
         made = 0
-        for position in finding.emissions:
+        factors = finding.factors or itertools.repeat(1.0)
+        for position, factor in zip(finding.emissions, factors, strict=False):
             target = live.targets[position]
             if target is None:
                 continue
@@ -232,7 +256,7 @@ class Evaluation:
             tag.tactic = target.tactic
             tag.technique_id = target.technique_id
             tag.sub_technique_id = target.sub_technique_id
-            tag.confidence = min(target.confidence, ceiling)
+            tag.confidence = min(target.confidence * factor, ceiling)
             tag.evidence.CopyFrom(finding.evidence)
             tag.attack_release = self._release
         return made

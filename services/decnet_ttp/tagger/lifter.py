@@ -33,11 +33,17 @@ class Finding:
         rule: The rule.
         evidence: Why it fired.
         emissions: Positions within `rule.emissions` of what it emits.
+        factors: What the confidence of each of these is multiplied by; empty for 1.
+        identity_only: Whether its tags are about the identity alone, not about the attacker.
+        continued: Whether the same firing already gave a finding, with other evidence.
     """
 
     rule: rule_pb2.Rule
     evidence: tag_pb2.Evidence
     emissions: Sequence[int]
+    factors: Sequence[float] = ()
+    identity_only: bool = False
+    continued: bool = False
 
 
 class Evaluator(Protocol):
@@ -78,14 +84,14 @@ class Lifter(Protocol):
         ...
 
     def compile(self, rules: Sequence[rule_pb2.Rule], previous: Evaluator | None) -> Evaluator:
-        """Compile rules this lifter owns.
+        """Compile rules this lifter owns; one rule alone is how the rule-store checks it.
 
         Args:
             rules: The rules.
             previous: The evaluator before the change, to take over what stays the same.
 
         Raises:
-            DecnetError: A rule cannot be compiled.
+            RuleInvalidError: A rule cannot be compiled; its `path` says where the fault lies.
         """
         ...
 
