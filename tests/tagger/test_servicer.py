@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -18,66 +17,27 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from decnet_ttp.attack import Catalogue
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
-from decnet_ttp.runtime.boundary import ErrorInterceptor
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.lifters.rule_engine import RuleEngine
 from decnet_ttp.tagger.rule_follower import RuleFollower
-from decnet_ttp.tagger.servicer import TaggerServicer
 from decnet_ttp.v1 import (
     event_pb2,
     rule_pb2,
-    rule_store_service_pb2_grpc,
     tagger_service_pb2,
-    tagger_service_pb2_grpc,
 )
 from matching.builders import command, every, field, no, rule
 from tagger.rule_stores import OPTIONS, ScriptedStore, serving_store, until
+from tagger.serving import Stub, serving_tagger
 
 WHOAMI = rule("R1", field("command_text", pattern="whoami"))
 TIMEOUT_S = 10.0
-
-Stub = tagger_service_pb2_grpc.TaggerServiceStub
 
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[tuple[ScriptedStore, str]]:
     async with serving_store(tmp_path) as served:
         yield served
-
-
-@asynccontextmanager
-async def serving_tagger(
-    folder: Path, store_target: str, catalogue: Catalogue
-) -> AsyncIterator[tuple[Stub, RuleFollower]]:
-    """Serve a tagger within this process until the block ends."""
-    lifters = [RuleEngine()]
-    stop = asyncio.Event()
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()])
-    target = f"unix:{folder}/tagger.sock"
-    async with (
-        grpc.aio.insecure_channel(store_target, options=OPTIONS) as to_store,
-        grpc.aio.insecure_channel(target, options=OPTIONS) as channel,
-    ):
-        follower = RuleFollower(
-            rule_store_service_pb2_grpc.RuleStoreServiceStub(to_store), lifters, catalogue
-        )
-        servicer = TaggerServicer(
-            lifters=lifters,
-            follower=follower,
-            evaluation=Evaluation(lifters, attack_release=catalogue.attack_release),
-            attack_release=catalogue.attack_release,
-        )
-        tagger_service_pb2_grpc.add_TaggerServiceServicer_to_server(servicer, server)
-        server.add_insecure_port(target)
-        await server.start()
-        following = asyncio.create_task(follower.follow(stop))
-        try:
-            yield Stub(channel), follower
-        finally:
-            stop.set()
-            await following
-            await server.stop(0.5)
 
 
 def batch(*events: event_pb2.Event) -> tagger_service_pb2.TagEventsRequest:

@@ -47,6 +47,15 @@ class Connection:
         explicit: str = getattr(self.settings, service)
         return explicit or str(getattr(self._embedded(), service))
 
+    def targets(self, services: str) -> tuple[str, ...]:
+        """Return the gRPC targets of a service of which there are several ("taggers").
+
+        Raises:
+            SettingsError: Neither a setting nor a running embedded installation names one.
+        """
+        explicit: tuple[str, ...] = getattr(self.settings, services)
+        return explicit or tuple(getattr(self._embedded(), services))
+
     @property
     def nats_url(self) -> str:
         """URL of the bus.
@@ -96,9 +105,19 @@ async def with_channel(
     Raises:
         DecnetError: What a call answered; a service that is away is named with the cure.
     """
+    return await with_target(connection, service, connection.target(service), work)
+
+
+async def with_target(
+    connection: Connection, service: str, target: str, work: Callable[[Any], Awaitable[T]]
+) -> T:
+    """As with_channel, to the target given; the service's name is for people.
+
+    Raises:
+        DecnetError: What a call answered; a service that is away is named with the cure.
+    """
     from decnet_ttp.runtime.clients import open_channel
 
-    target = connection.target(service)
     try:
         async with open_channel(target, connection.settings) as channel:
             return await work(channel)

@@ -50,12 +50,15 @@ class _Duration(click.ParamType[timedelta]):
         return timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
 
 
+#: A span of time as an option: 30s, 10m, 2h, 7d.
+DURATION: Final = _Duration()
+
 _RULE = click.argument("rule_id", metavar="RULE")
 _REASON = click.option("--reason", default="", help="Why; kept in the history.")
 _FOR = click.option(
     "--for",
     "duration",
-    type=_Duration(),
+    type=DURATION,
     help="After this time (30s, 10m, 2h, 7d) the rule returns to normal by itself.",
 )
 

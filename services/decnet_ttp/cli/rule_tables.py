@@ -155,10 +155,11 @@ def _condition_lines(condition: rule_pb2.Condition, depth: int) -> list[str]:
         case "not":
             return [f"{indent}not", *_condition_lines(getattr(condition, "not"), depth + 1)]
         case _:
-            return [indent + _test_text(condition.field)]
+            return [indent + test_text(condition.field)]
 
 
-def _test_text(test: rule_pb2.FieldCondition) -> str:
+def test_text(test: rule_pb2.FieldCondition) -> str:
+    """Return a test of a field in words."""
     fields = " or ".join(test.fields)
     operator = test.WhichOneof("operator")
     match operator:

@@ -18,6 +18,9 @@ from decnet_ttp.cli.connection import (
     with_channel,
 )
 from decnet_ttp.cli.output import json_option, message_dict, print_json, print_messages
+from decnet_ttp.cli.rule_diff import diff
+from decnet_ttp.cli.rule_eval import eval_rules
+from decnet_ttp.cli.rule_explain import explain
 from decnet_ttp.cli.rule_states import clip, disable, enable, history
 from decnet_ttp.core.errors import FailedPreconditionError
 from decnet_ttp.runtime.config import Settings, load_settings
@@ -39,7 +42,7 @@ def rules() -> None:
     """List, show, check and test rules; switch them off and on."""
 
 
-for _command in (disable, clip, enable, history):
+for _command in (disable, clip, enable, history, eval_rules, explain, diff):
     rules.add_command(_command)
 
 

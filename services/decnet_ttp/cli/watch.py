@@ -90,7 +90,7 @@ async def _follow(
     place = _without_credentials(settings.nats_url)
     async with AsyncExitStack() as stack:
         show = _show_json if as_json else await _lines(connection, settings, stack)
-        bus = await _connect(settings)
+        bus = await open_bus(settings, "watch")
         # Nothing is published here, so there is nothing to flush.
         stack.push_async_callback(bus.nc.close)
         try:
@@ -193,14 +193,19 @@ class _Lines:
         return attacker or (f"identity {identity}" if identity else "-")
 
 
-async def _connect(settings: Settings) -> Bus:
+async def open_bus(settings: Settings, command: str) -> Bus:
+    """Connect to the bus for a command.
+
+    Raises:
+        UnavailableError: It cannot be reached within a few seconds.
+    """
     import nats.errors
 
     from decnet_ttp.runtime.bus import connect_bus
 
     try:
         async with asyncio.timeout(_CONNECT_S):
-            return await connect_bus(settings, name="decnet-ttp watch")
+            return await connect_bus(settings, name=f"decnet-ttp {command}")
     except (TimeoutError, OSError, nats.errors.Error) as error:
         raise UnavailableError(
             f"the bus {_without_credentials(settings.nats_url)} cannot be reached "

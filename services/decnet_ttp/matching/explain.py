@@ -36,22 +36,23 @@ def explain(rule: rule_pb2.Rule, event: event_pb2.Event) -> tuple[bool, list[Out
     """
     matched = bool(RulePack.compile([rule]).evaluate(event))
     return matched, [
-        _outcome(path, rule, condition, event) for path, condition in _leaves(rule.condition, "")
+        _outcome(path, rule, condition, event) for path, condition in leaves(rule.condition)
     ]
 
 
-def _leaves(
-    condition: rule_pb2.Condition, path: str
+def leaves(
+    condition: rule_pb2.Condition, path: str = ""
 ) -> Iterator[tuple[str, rule_pb2.FieldCondition]]:
+    """Yield the field conditions within a condition, each with its path, in order."""
     match condition.WhichOneof("condition"):
         case "field":
             operator = condition.field.WhichOneof("operator") or ""
             yield f"{path}{operator}", condition.field
         case "not":
-            yield from _leaves(getattr(condition, "not"), f"{path}not.")
+            yield from leaves(getattr(condition, "not"), f"{path}not.")
         case "all" | "any" as combination:
             for number, member in enumerate(getattr(condition, combination).conditions):
-                yield from _leaves(member, f"{path}{combination}[{number}].")
+                yield from leaves(member, f"{path}{combination}[{number}].")
 
 
 def _outcome(

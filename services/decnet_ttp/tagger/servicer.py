@@ -10,9 +10,9 @@ import grpc
 
 from decnet_ttp import program_version
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
-from decnet_ttp.matching import explain
 from decnet_ttp.runtime.paging import decode_token, encode_token, page_limit, request_arguments
 from decnet_ttp.tagger.evaluation import Evaluation
+from decnet_ttp.tagger.explanation import explain_event
 from decnet_ttp.tagger.lifter import Evaluator, Lifter
 from decnet_ttp.tagger.rule_follower import RuleFollower
 from decnet_ttp.tagger.statistics import RuleNumbers
@@ -125,21 +125,7 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
             raise NotFoundError(
                 "this tagger has no such rule; see decnet-ttp rules list", rule_id=request.rule_id
             )
-        if request.event.source_kind not in live.rule.applies_to:
-            raise InvalidArgumentError(
-                f"rule {request.rule_id} reads {', '.join(live.rule.applies_to)}",
-                field="event.source_kind",
-            )
-        if live.rule.WhichOneof("match") != "condition":
-            owners = [lifter for lifter in self._lifters if lifter.owns(live.rule)]
-            evaluators = [self._follower.rules.evaluators[owner.name] for owner in owners]
-            fired = any(list(e.lift_rule(request.event, request.rule_id)) for e in evaluators)
-            return tagger_service_pb2.ExplainEventResponse(matched=fired)
-        matched, outcomes = explain(live.rule, request.event)
-        answer = tagger_service_pb2.ExplainEventResponse(matched=matched)
-        for outcome in outcomes:
-            answer.outcomes.add(**outcome._asdict())
-        return answer
+        return explain_event(live.rule, request.event, self._lifters, self._follower.rules)
 
     async def ListRuleStatistics(
         self, request: tagger_service_pb2.ListRuleStatisticsRequest, context: Context

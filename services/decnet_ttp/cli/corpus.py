@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Corpora: rows of JSON lines, plain or gzipped, and the events they become."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import orjson
+
+from decnet_ttp.core.errors import InvalidArgumentError
+from decnet_ttp.core.source_kinds import SourceKind
+from decnet_ttp.ingest.fan_out import write_session
+from decnet_ttp.ingest.payloads import fill
+from decnet_ttp.v1 import event_pb2
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+
+#: Kinds that travel within a session, and the list of the session that holds them.
+_LISTS: Final = {
+    SourceKind.COMMAND: "commands",
+    SourceKind.HTTP_REQUEST: "http_requests",
+    SourceKind.AUTH_ATTEMPT: "auth_attempts",
+    SourceKind.PAYLOAD: "payloads",
+}
+
+
+class CorpusError(InvalidArgumentError):
+    """A row that is none; the text says where and what is missing."""
+
+    reason = "CORPUS_INVALID"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a corpus.
+
+    Attributes:
+        id: Its id, as it stands there.
+        kind: Source kind.
+        payload: What a producer would send.
+        techniques: Techniques it shows; None when nobody said.
+        benign: Whether it is innocent; None when nobody said.
+    """
+
+    id: str | int
+    kind: str
+    payload: dict[str, Any]
+    techniques: tuple[str, ...] | None = None
+    benign: bool | None = None
+
+
+def read_rows(paths: Iterable[Path]) -> Iterator[Row]:
+    """Yield the rows of files in order; `-` is standard input.
+
+    Raises:
+        CorpusError: A line is no row, or a file cannot be read to its end.
+    """
+    for path in paths:
+        number = 0
+        try:
+            with _open(path) as lines:
+                for number, line in enumerate(lines, start=1):
+                    if not line.isspace():
+                        yield _row(line, f"{path}:{number}")
+        except (OSError, EOFError, zlib.error) as error:
+            text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise CorpusError(
+                f"{path}: cannot be read after line {number} ({text}); name a readable file of "
+                "JSON lines, gzipped or not"
+            ) from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    raw = sys.stdin.buffer if str(path) == "-" else path.open("rb")
+    buffered = cast("io.BufferedReader", raw)
+    if buffered.peek(2)[:2] == _GZIP_MAGIC:
+        return cast("IO[bytes]", gzip.open(buffered))
+    return buffered
+
+
+def _row(line: bytes, place: str) -> Row:
+    try:
+        data = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise CorpusError(f"{place}: not JSON ({error.msg}); one object a line") from error
+    return row_of(data, place)
+
+
+def row_of(data: Any, place: str) -> Row:
+    """Make a row of a JSON value.
+
+    Raises:
+        CorpusError: It is none.
+    """
+    if not isinstance(data, dict):
+        raise CorpusError(f"{place}: no JSON object; one object a line")
+    ident, kind, payload = data.get("id", ""), data.get("source_kind"), data.get("payload")
+    techniques, benign = data.get("techniques"), data.get("benign")
+    if not isinstance(ident, str | int):
+        raise CorpusError(f"{place}: id is no text; give the row one")
+    if not isinstance(kind, str) or not kind:
+        raise CorpusError(f"{place}: no source_kind; name one, for example command or session")
+    if not isinstance(payload, dict):
+        raise CorpusError(f"{place}: payload is no object; give the fields of the {kind}")
+    if techniques is not None and not (
+        isinstance(techniques, list) and all(isinstance(each, str) for each in techniques)
+    ):
+        raise CorpusError(f'{place}: techniques is no list of ids; write for example ["T1105"]')
+    if benign is not None and not isinstance(benign, bool):
+        raise CorpusError(f"{place}: benign is neither true nor false")
+    return Row(ident, kind, payload, None if techniques is None else tuple(techniques), benign)
+
+
+def write_events(
+    row: Row, origin_id: str, sink: Callable[[str], Sequence[event_pb2.Event]]
+) -> None:
+    """Write the events of a row into a sink, as ingest does with what producers send.
+
+    Args:
+        row: A session becomes one event for itself and one for each of its parts.
+        origin_id: Identifier of the row; that of its events where these have none.
+        sink: Gives the events to fill in, by kind.
+    """
+    if row.kind == SourceKind.SESSION:
+        write_session(row.payload, origin_id, sink)
+    elif name := _LISTS.get(SourceKind(row.kind)) if row.kind in set(SourceKind) else None:
+
+        def parts(kind: str) -> Sequence[event_pb2.Event]:
+            return () if kind == SourceKind.SESSION else sink(kind)
+
+        write_session({name: [row.payload]}, origin_id, parts)
+    else:
+        for event in sink(row.kind):
+            fill(event, row.kind, row.payload, frozenset())
+            event.source_id = origin_id
+
+
+def events_of(row: Row, kinds: Container[str]) -> list[event_pb2.Event]:
+    """Return the events of a row, of some kinds only."""
+    events: list[event_pb2.Event] = []
+
+    def sink(kind: str) -> list[event_pb2.Event]:
+        if kind not in kinds:
+            return []
+        events.append(event_pb2.Event())
+        return events[-1:]
+
+    write_events(row, str(row.id) or "row", sink)
+    return events
