@@ -51,14 +51,19 @@ async def test_only_the_socket_is_listened_on(server: PostgresServer) -> None:
     assert len(psutil.Process(server.pid).net_connections("unix")) == 1
 
 
+def reachable_by_nobody(program: Path) -> bool:
+    """Whether an unprivileged account may run a program."""
+    trial = ("setpriv", "--reuid=nobody", "--clear-groups", "test", "-x", str(program))
+    return subprocess.run(trial, check=False).returncode == 0
+
+
 async def test_another_user_is_refused(server: PostgresServer) -> None:
     """Not even the account that the server runs as under root may log in."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
     psql = postgres_binaries._wheel_installation() / "bin/psql"
     url = f"postgresql:///decnet_ttp?host={server.socket_dir}&user=decnet_ttp"
-    reachable = ("setpriv", "--reuid=nobody", "--clear-groups", "test", "-x", str(psql))
-    if subprocess.run(reachable, check=False).returncode != 0:
+    if not reachable_by_nobody(psql):
         pytest.skip("the programs lie where nobody else may look")
     psql_as_nobody = await asyncio.create_subprocess_exec(
         *(psql, url, "-c", "SELECT 1"),
