@@ -240,3 +240,17 @@ async def test_connect_waits_for_a_server_that_starts_late(tmp_path: Path) -> No
     assert connected.nc.is_closed
     await connected.close()
     await server.stop()
+
+
+async def test_connecting_with_a_refused_password_ends_when_cancelled(nats_url: str) -> None:
+    """Whenever the cancellation comes: while it connects, is refused, closes or waits."""
+    place = nats_url.rpartition("@")[2]
+    wrong = Settings(nats_url=f"nats://decnet_ttp:wrong@{place}")
+
+    async def attempt(number: int) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2 + number * 0.001):
+                await connect_bus(wrong, name="test")
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*map(attempt, range(100)))

@@ -19,6 +19,7 @@ import orjson
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import (
+    DiscardPolicy,
     Header,
     RetentionPolicy,
     StorageType,
@@ -31,10 +32,15 @@ from decnet_ttp.runtime.config import Settings, SettingsError
 EVENTS_STREAM = "DECNET_EVENTS"
 TTP_STREAM = "DECNET_TTP"
 DLQ_STREAM = "DECNET_TTP_DLQ"
+PARKED_STREAM = "DECNET_TTP_PARKED"
+INTEL_STREAM = "DECNET_TTP_INTEL"
 
 EVENTS_SUBJECTS = ("attacker.>", "identity.>", "credential.>", "campaign.>", "email.>", "canary.>")
 TTP_SUBJECTS = ("ttp.>", "attribution.>")
 DLQ_SUBJECTS = ("dlq.ttp.>",)
+PARKED_SUBJECTS = ("parked.ttp.>",)
+#: Subject of an attacker's last intel record, before its UUID.
+INTEL_PREFIX = "intel.ttp."
 
 #: Largest message the bus carries, in bytes; the server's max_payload must be at least this.
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
@@ -51,6 +57,8 @@ _PLAIN_USER = re.compile(r"[A-Za-z0-9_-]+")
 #: NATS reserves the bound of each stream and refuses one beyond its disk with this code.
 _INSUFFICIENT_STORAGE = 10047
 _SMALLEST_STREAM_BYTES = 16 * 1024 * 1024
+#: Most that the intel records take, in bytes.
+_INTEL_BYTES = 256 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -163,6 +171,25 @@ def _inbox_prefix(nats_url: str) -> str:
     return f"_INBOX.{user}" if _PLAIN_USER.fullmatch(user) else "_INBOX"
 
 
+async def _until_connected(nats_url: str, **options: Any) -> Client:
+    """Connect, and end when cancelled.
+
+    The client swallows a cancellation that meets it while it closes a connection that the server
+    refused, and then tries for ever; so it is cancelled until it ends.
+    """
+    connecting = asyncio.ensure_future(nats.connect(nats_url, **options))
+    try:
+        await asyncio.wait((connecting,))
+    except asyncio.CancelledError:
+        while not connecting.done():
+            connecting.cancel()
+            await asyncio.wait((connecting,), timeout=0.05)
+        if not connecting.cancelled() and connecting.exception() is None:
+            await connecting.result().close()
+        raise
+    return connecting.result()
+
+
 async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) -> Bus:
     """Connect to NATS, waiting until it answers; a connection that is lost is made again for ever.
 
@@ -215,7 +242,11 @@ async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) ->
 
 
 def stream_configs(settings: Settings) -> list[StreamConfig]:
-    """Return the three streams."""
+    """Return the streams.
+
+    What came in and what went out is dropped by age and size. What waits or could not be tagged
+    never is: a full stream refuses more, and the messages stay where they were.
+    """
     limits: dict[str, Any] = {
         "retention": RetentionPolicy.LIMITS,
         "storage": StorageType.FILE,
@@ -235,7 +266,28 @@ def stream_configs(settings: Settings) -> list[StreamConfig]:
         StreamConfig(
             name=TTP_STREAM, subjects=list(TTP_SUBJECTS), max_age=age_s, max_bytes=size, **limits
         ),
-        StreamConfig(name=DLQ_STREAM, subjects=list(DLQ_SUBJECTS), max_bytes=size, **limits),
+        StreamConfig(
+            name=DLQ_STREAM,
+            subjects=list(DLQ_SUBJECTS),
+            max_bytes=size,
+            discard=DiscardPolicy.NEW,
+            **limits,
+        ),
+        StreamConfig(
+            name=PARKED_STREAM,
+            subjects=list(PARKED_SUBJECTS),
+            max_bytes=size,
+            discard=DiscardPolicy.NEW,
+            allow_msg_schedules=True,
+            **{**limits, "retention": RetentionPolicy.WORK_QUEUE},
+        ),
+        StreamConfig(
+            name=INTEL_STREAM,
+            subjects=[f"{INTEL_PREFIX}*"],
+            max_bytes=min(size, _INTEL_BYTES),
+            max_msgs_per_subject=1,
+            **limits,
+        ),
     ]
 
 
