@@ -111,6 +111,7 @@ class FakeTagStore(
             for tag in self.tags
             if request.technique_id in {"", tag.technique_id}
             and request.sub_technique_id in {"", tag.sub_technique_id}
+            and request.rule_id in {"", tag.rule_id}
         ]
         rows, token = self._page(found, request)
         return store.ListTagsResponse(tags=rows, next_page_token=token)

@@ -60,7 +60,8 @@ def write_rule(
     confidence: float = 0.8,
     extra: str = "",
 ) -> Path:
-    """Write a rule that looks for a plain word; its examples follow from it."""
+    """Write a rule that looks for a word, with or without an ending; its examples follow."""
+    word = pattern.partition("(")[0]
     emission = f"tactic: {tactic}, technique_id: {technique}, confidence: {confidence}"
     if sub_technique:
         emission += f", sub_technique_id: {sub_technique}"
@@ -69,7 +70,7 @@ def write_rule(
         f"""\
 rule_id: {rule_id}
 rule_version: 1
-name: looks_for_{pattern}
+name: looks_for_{word}
 description: Looks for the word {pattern}.
 applies_to: [{kind}]
 {extra}
@@ -80,7 +81,7 @@ emits:
   - {{{emission}}}
 tests:
   match:
-    - payload: {{{field}: "x {pattern}"}}
+    - payload: {{{field}: "x {word}"}}
       techniques: [{sub_technique or technique}]
   no_match:
     - payload: {{{field}: "nothing"}}

@@ -43,10 +43,17 @@ class TaggedRow:
     tags: Sequence[tag_pb2.TagDraft]
 
 
-def load_rules(settings: Settings, path: Path | None) -> tuple[list[rule_pb2.Rule], Catalogue]:
+def load_rules(
+    settings: Settings, path: Path | None, *, all_sound: bool = False
+) -> tuple[list[rule_pb2.Rule], Catalogue]:
     """Return the sound rules of a path, by default those in use; faulty files are named on stderr.
 
     Examples are not run: what they say is asked with `rules test`.
+
+    Args:
+        settings: Where rules and ATT&CK data are.
+        path: A rules directory, a folder of rule files or one file.
+        all_sound: Whether a faulty file is an error.
 
     Raises:
         DecnetError: There are no rules, or there is no ATT&CK data.
@@ -59,6 +66,10 @@ def load_rules(settings: Settings, path: Path | None) -> tuple[list[rule_pb2.Rul
     pack = load_pack([folder], vocabulary, with_examples=False)
     for problem in pack.problems:
         click.echo(str(problem), err=True)
+    if all_sound and pack.problems:
+        raise FailedPreconditionError(
+            f"{folder} has faulty rules, which would pass for removed ones; mend them first"
+        )
     if not pack.rules:
         raise FailedPreconditionError(
             f"{folder} has no sound rule; see `decnet-ttp rules check {folder}`"

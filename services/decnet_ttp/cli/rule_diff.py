@@ -88,8 +88,8 @@ def diff(
     if bool(corpora) == (since is not None):
         raise click.UsageError("give either --corpus or --since")
     settings = connection.settings
-    before, catalogue = load_rules(settings, old)
-    after, _ = load_rules(settings, new)
+    before, catalogue = load_rules(settings, old, all_sound=True)
+    after, _ = load_rules(settings, new, all_sound=True)
     edited = _edited(before, after)
     packs = [
         OfflineTagger(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,20 +48,63 @@ for _command in (disable, clip, enable, history, eval_rules, explain, diff):
 
 
 @rules.command(name="list")
+@click.option(
+    "--sort",
+    type=click.Choice(("cost", "fired", "name")),
+    help="By time spent, by matches (the highest first, with numbers), or by name.",
+)
+@click.option("--numbers", "with_numbers", is_flag=True, help="Show what each rule did and costs.")
+@click.option(
+    "--never-fired-days",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only rules that did not fire in the last N days.",
+)
+@click.option("--review-due", is_flag=True, help="Only rules whose day of review has come.")
 @json_option
 @connection_options
-def list_rules(connection: Connection, *, as_json: bool) -> None:
+def list_rules(
+    connection: Connection,
+    *,
+    sort: str | None,
+    with_numbers: bool,
+    never_fired_days: int | None,
+    review_due: bool,
+    as_json: bool,
+) -> None:
     """List the rules of the running rule-store with their state.
 
-    Files that no rule could be made of are named on standard error.
+    Files that no rule could be made of are named on standard error. Numbers are those of all
+    taggers together since each was started.
     """
+    from decnet_ttp.cli import rule_numbers
     from decnet_ttp.cli.rule_tables import print_rules
 
+    with_numbers |= sort in {"cost", "fired"} or never_fired_days is not None
     found, errors = run(with_channel(connection, "rule_store", _list))
+    numbers = run(rule_numbers.numbers_of_rules(connection)) if with_numbers else {}
+    if review_due:
+        today = datetime.now(UTC).date().isoformat()
+        found = [rule for rule in found if rule_numbers.review_due(rule, today)]
+    if never_fired_days is not None:
+        ids = [rule.rule_id for rule in found]
+        silent = run(rule_numbers.silent_rules(connection, ids, numbers, never_fired_days))
+        found = [rule for rule in found if rule.rule_id in silent]
+    found = rule_numbers.in_order(found, numbers, sort or "")
     for error in errors:
         click.echo(f"{error.location}: {error.message}", err=True)
-    if as_json:
+    if as_json and with_numbers:
+        none = rule_numbers.Numbers()
+        print_json(
+            [
+                {**message_dict(rule), "statistics": numbers.get(rule.rule_id, none).as_json()}
+                for rule in found
+            ]
+        )
+    elif as_json:
         print_messages(found)
+    elif with_numbers:
+        rule_numbers.print_numbers(found, numbers)
     else:
         print_rules(found)
 
