@@ -68,7 +68,9 @@ async def serving(
     server.add_insecure_port(address)
     await server.start()
     stop = asyncio.Event()
-    tasks = [asyncio.create_task(follow_directory(RuleDirectory(folder, vocabulary), book, stop))]
+    tasks = [
+        asyncio.create_task(follow_directory(RuleDirectory(folder, vocabulary), book.apply, stop))
+    ]
     if plane is not None:
         tasks.append(asyncio.create_task(plane.revert_on_time(stop)))
     options = [("grpc.default_authority", "localhost")]

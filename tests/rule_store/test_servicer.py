@@ -35,7 +35,7 @@ def _touch_state(store: Store, count: int) -> None:
     """Make changes without touching files."""
     for number in range(count):
         state = rule_pb2.RuleState(mode=rule_pb2.RULE_MODE_DISABLED, reason=str(number))
-        store.book.set_state("R0001", state)
+        store.book.set_states("R0001", [state])
 
 
 async def test_rules_are_listed_page_by_page_in_order_of_id(store: Store) -> None:
@@ -158,8 +158,8 @@ async def test_a_slow_watcher_is_cut_off_and_delays_nobody(
         big = "x" * 100_000
         async with watching(store) as quick:
             for number in range(200):
-                state = rule_pb2.RuleState(mode=rule_pb2.RULE_MODE_DISABLED, reason=big)
-                store.book.set_state("R0001", state)
+                state = rule_pb2.RuleState(reason=big, set_by=str(number))
+                store.book.set_states("R0001", [state])
                 await until(lambda n=number: quick.messages[-1].revision == 4 + n)  # type: ignore[misc] # bound now
             assert quick.error is None
             assert store.log.watcher_count == 1

@@ -10,15 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import grpc
 import pytest
 
-from decnet_ttp.rule_store.postgres_states import SCHEMA, PostgresStates, migrate
+from decnet_ttp.rule_store.database import Database
+from decnet_ttp.rule_store.migrations import MIGRATIONS, migrate
+from decnet_ttp.rule_store.postgres_states import PostgresStates
 from decnet_ttp.rule_store.rule_book import RuleBook
 from decnet_ttp.rule_store.state_plane import StatePlane
 from decnet_ttp.rule_store.vocabulary import Vocabulary
-from decnet_ttp.runtime.database import open_pool
 from decnet_ttp.v1 import rule_pb2
 from decnet_ttp.v1 import rule_store_service_pb2 as pb
 from rule_store.serving import Store, until, watching
@@ -28,17 +28,17 @@ OpenPlane = Callable[[RuleBook], Awaitable[StatePlane]]
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[Any]]:
-    opened = await open_pool(database_url, schema=SCHEMA, application_name="test", max_size=3)
-    await migrate(opened)
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = Database(database_url)
+    await opened.open()
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-def open_plane(pool: asyncpg.Pool[Any]) -> OpenPlane:
+def open_plane(database: Database) -> OpenPlane:
     async def open_(book: RuleBook) -> StatePlane:
-        plane = StatePlane(book, PostgresStates(pool))
+        plane = StatePlane(book, PostgresStates(database))
         await plane.restore()
         return plane
 
@@ -72,9 +72,14 @@ def _in(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-async def test_migrating_twice_and_at_once_is_harmless(pool: asyncpg.Pool[Any]) -> None:
-    await asyncio.gather(migrate(pool), migrate(pool))
-    assert await pool.fetchval("SELECT version FROM schema_version") == 1
+async def test_migrating_twice_and_at_once_is_harmless(database: Database) -> None:
+    async def once() -> None:
+        async with database.connection() as connection:
+            await migrate(connection)
+
+    await asyncio.gather(once(), once())
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT version FROM schema_version") == len(MIGRATIONS)
 
 
 async def test_a_state_is_answered_streamed_and_listed(store: Store) -> None:
@@ -195,12 +200,14 @@ async def test_a_state_needs_a_mode_and_a_rule(store: Store) -> None:
 
 
 async def test_without_its_database_a_change_is_unavailable_and_nothing_changes(
-    store: Store, pool: asyncpg.Pool[Any]
+    store: Store, database: Database
 ) -> None:
-    await pool.execute("ALTER TABLE rule_state RENAME TO away")
+    async with database.connection() as connection:
+        await connection.execute("ALTER TABLE rule_state RENAME TO away")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await store.stub.SetRuleState(_disable())
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert store.book.rule("R0001").state.mode == rule_pb2.RULE_MODE_ENABLED
-    await pool.execute("ALTER TABLE away RENAME TO rule_state")
+    async with database.connection() as connection:
+        await connection.execute("ALTER TABLE away RENAME TO rule_state")
     await store.stub.SetRuleState(_disable())

@@ -28,6 +28,8 @@ DEFAULTS = {
     "nats_url": "",
     "pg_bin": None,
     "rules_dir": None,
+    "rule_backend": "filesystem",
+    "rule_role": "writer",
     "attack_bundle": None,
     "attack_sha256": "",
     "attack_cache_dir": None,

@@ -1,178 +1,133 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""States of rules in PostgreSQL, schema `rules`."""
+"""States of rules in PostgreSQL, with their history and what the bus is told of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import asyncpg
-
-from decnet_ttp.rule_store.state_store import StateChange, StateStoreAwayError
+from decnet_ttp.core.errors import ResourceExhaustedError
+from decnet_ttp.rule_store.announcements import state_changed
+from decnet_ttp.rule_store.database import Database
+from decnet_ttp.rule_store.migrations import CHANNEL
+from decnet_ttp.rule_store.scopes import ScopeKey, scope_message, scope_of
+from decnet_ttp.rule_store.state_store import StateChange, States
+from decnet_ttp.runtime.outbox import leave
 from decnet_ttp.v1 import rule_pb2
-
-SCHEMA: Final = "rules"
-
-#: Key of the advisory lock that lets one process migrate at a time.
-_MIGRATION_LOCK: Final = 0x64_74_72_75
-
-#: Statements that lead from each version of the schema to the next. Never edit one that was
-#: released; append another.
-_MIGRATIONS: Final = (
-    """
-    CREATE TABLE rule_state (
-        rule_id text PRIMARY KEY,
-        mode text NOT NULL CHECK (mode IN ('ENABLED', 'DISABLED', 'CLIPPED')),
-        confidence_max double precision NOT NULL,
-        expire_time timestamptz,
-        reason text NOT NULL,
-        set_by text NOT NULL,
-        set_time timestamptz NOT NULL
-    );
-    CREATE INDEX rule_state_expiry ON rule_state (expire_time) WHERE expire_time IS NOT NULL;
-    CREATE TABLE rule_state_change (
-        change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-        rule_id text NOT NULL,
-        mode text NOT NULL,
-        confidence_max double precision NOT NULL,
-        expire_time timestamptz,
-        reason text NOT NULL,
-        set_by text NOT NULL,
-        change_time timestamptz NOT NULL,
-        expired boolean NOT NULL
-    );
-    CREATE INDEX rule_state_change_rule ON rule_state_change (rule_id, change_id DESC);
-    """,
-)
 
 _PREFIX: Final = "RULE_MODE_"
 
-_NOTE: Final = """
-    INSERT INTO rule_state_change
-        (rule_id, mode, confidence_max, expire_time, reason, set_by, change_time, expired)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, false)
+# The lock of the one row puts the writers of states in a row.
+_COUNT: Final = "UPDATE generation SET states = states + 1"
+_NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', '')"
+
+_PUT: Final = """
+    INSERT INTO rule_state (rule_id, mode, confidence_max, expire_time, reason, set_by, set_time,
+        scope_kind, scope_value)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    ON CONFLICT (rule_id, scope_kind, scope_value) DO UPDATE SET
+        mode = excluded.mode, confidence_max = excluded.confidence_max,
+        expire_time = excluded.expire_time, reason = excluded.reason,
+        set_by = excluded.set_by, set_time = excluded.set_time
 """
-
-
-async def migrate(pool: asyncpg.Pool[Any]) -> None:
-    """Bring the schema to the version this program knows; safe to run in several processes."""
-    async with _reachable(pool) as connection, connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
-        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)"
-        )
-        version = await connection.fetchval("SELECT version FROM schema_version")
-        if version is None:
-            version = 0
-            await connection.execute("INSERT INTO schema_version VALUES (0)")
-        for statements in _MIGRATIONS[version:]:
-            await connection.execute(statements)
-        if version < len(_MIGRATIONS):
-            await connection.execute("UPDATE schema_version SET version = $1", len(_MIGRATIONS))
-
-
-@asynccontextmanager
-async def _reachable(pool: asyncpg.Pool[Any]) -> AsyncIterator[Any]:
-    """Lend a connection; whatever goes wrong with it becomes one error of ours."""
-    try:
-        async with pool.acquire() as connection:
-            yield connection
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # The driver's own words may quote values and never leave.
-        raise StateStoreAwayError(
-            "the database that holds rule states does not answer; try again",
-            cause=type(error).__name__,
-        ) from error
-
-
-def _state(row: Any, set_time: datetime) -> rule_pb2.RuleState:
-    state = rule_pb2.RuleState(
-        mode=_PREFIX + row["mode"],
-        confidence_max=row["confidence_max"],
-        reason=row["reason"],
-        set_by=row["set_by"],
-    )
-    state.set_time.FromDatetime(set_time)
-    if row["expire_time"] is not None:
-        state.expire_time.FromDatetime(row["expire_time"])
-    return state
-
-
-def _columns(rule_id: str, state: rule_pb2.RuleState) -> tuple[Any, ...]:
-    expire = state.expire_time.ToDatetime(UTC) if state.HasField("expire_time") else None
-    return (
-        rule_id,
-        rule_pb2.RuleMode.Name(state.mode).removeprefix(_PREFIX),
-        state.confidence_max,
-        expire,
-        state.reason,
-        state.set_by,
-        state.set_time.ToDatetime(UTC),
-    )
+_NOTE: Final = """
+    INSERT INTO rule_state_change (rule_id, mode, confidence_max, expire_time, reason, set_by,
+        change_time, scope_kind, scope_value, expired)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+_CLEAR: Final = """
+    DELETE FROM rule_state WHERE rule_id = $1
+        AND ($2::text IS NULL OR (scope_kind = $2 AND scope_value = $3))
+    RETURNING scope_kind, scope_value
+"""
+_DUE: Final = "SELECT EXISTS (SELECT FROM rule_state WHERE expire_time <= $1)"
+_EXPIRE: Final = """
+    DELETE FROM rule_state WHERE expire_time <= $1
+    RETURNING rule_id, scope_kind, scope_value, expire_time
+"""
+_COUNT_SCOPED: Final = """
+    SELECT count(*) FROM rule_state WHERE rule_id = $1 AND scope_kind <> ''
+        AND (scope_kind, scope_value) <> ($2, $3)
+"""
+_OF_RULES: Final = "SELECT * FROM rule_state WHERE rule_id = ANY($1::text[])"
 
 
 class PostgresStates:
-    """The StateStore over a pool whose connections see the schema `rules`."""
+    """The StateStore over a database.
 
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
-        self._pool = pool
+    Args:
+        database: Where the states are.
+        announce: Whether changes are left in the outbox for the bus.
+    """
 
-    async def load(self) -> Mapping[str, rule_pb2.RuleState]:
+    def __init__(self, database: Database, *, announce: bool = False) -> None:
+        self._database = database
+        self._announce = announce
+
+    async def load(self) -> Mapping[str, States]:
         """See `StateStore.load`."""
-        async with _reachable(self._pool) as connection:
-            rows = await connection.fetch("SELECT * FROM rule_state")
-        return {row["rule_id"]: _state(row, row["set_time"]) for row in rows}
+        async with self._database.connection() as connection:
+            return _by_rule(await connection.fetch("SELECT * FROM rule_state"))
 
-    async def put(self, rule_id: str, state: rule_pb2.RuleState) -> None:
+    async def put(self, rule_id: str, state: rule_pb2.RuleState, *, scoped_at_most: int) -> States:
         """See `StateStore.put`."""
-        columns = _columns(rule_id, state)
-        async with _reachable(self._pool) as connection, connection.transaction():
-            await connection.execute(
-                """
-                INSERT INTO rule_state
-                    (rule_id, mode, confidence_max, expire_time, reason, set_by, set_time)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
-                ON CONFLICT (rule_id) DO UPDATE SET
-                    mode = excluded.mode, confidence_max = excluded.confidence_max,
-                    expire_time = excluded.expire_time, reason = excluded.reason,
-                    set_by = excluded.set_by, set_time = excluded.set_time
-                """,
-                *columns,
-            )
-            await connection.execute(_NOTE, *columns)
+        scope = scope_of(state)
+        async with self._database.connection() as connection, connection.transaction():
+            await connection.execute(_COUNT)
+            if scope.kind:
+                others = await connection.fetchval(_COUNT_SCOPED, rule_id, *scope)
+                if others >= scoped_at_most:
+                    raise ResourceExhaustedError(
+                        f"the rule has {others} scoped states; end some of them first",
+                        scoped_states=others,
+                    )
+            await connection.execute(_PUT, *_columns(rule_id, state))
+            await self._note(connection, [(rule_id, state)], expired=False)
+            return await _left(connection, rule_id)
 
-    async def clear(self, rule_id: str, *, set_by: str, reason: str, now: datetime) -> None:
+    async def clear(
+        self, rule_id: str, scope: ScopeKey | None, *, set_by: str, reason: str, now: datetime
+    ) -> States:
         """See `StateStore.clear`."""
-        async with _reachable(self._pool) as connection, connection.transaction():
-            await connection.execute("DELETE FROM rule_state WHERE rule_id = $1", rule_id)
-            await connection.execute(_NOTE, rule_id, "ENABLED", 0.0, None, reason, set_by, now)
-
-    async def expire(self, now: datetime) -> Sequence[str]:
-        """See `StateStore.expire`."""
-        async with _reachable(self._pool) as connection:
-            # Noted at the moment it was due, which may lie in a time when no process ran.
-            rows = await connection.fetch(
-                """
-                WITH over AS (
-                    DELETE FROM rule_state WHERE expire_time <= $1 RETURNING rule_id, expire_time
-                ), noted AS (
-                    INSERT INTO rule_state_change
-                        (rule_id, mode, confidence_max, reason, set_by, change_time, expired)
-                    SELECT rule_id, 'ENABLED', 0, '', '', expire_time, true FROM over
-                    ORDER BY expire_time
-                )
-                SELECT rule_id FROM over ORDER BY rule_id
-                """,
-                now,
+        async with self._database.connection() as connection, connection.transaction():
+            await connection.execute(_COUNT)
+            gone = await connection.fetch(
+                _CLEAR, rule_id, *((None, None) if scope is None else scope)
             )
-        return [row["rule_id"] for row in rows]
+            # The state of every event, or the one that was named, is noted even when unset.
+            ended = {ScopeKey(*row) for row in gone} | {scope or ScopeKey()}
+            notes = [(rule_id, _default(key, set_by, reason, now)) for key in sorted(ended)]
+            await self._note(connection, notes, expired=False)
+            return await _left(connection, rule_id)
+
+    async def expire(self, now: datetime) -> Mapping[str, States]:
+        """See `StateStore.expire`."""
+        async with self._database.connection() as connection, connection.transaction():
+            if not await connection.fetchval(_DUE, now):
+                return {}
+            # Before the rows, as every writer does: two that lock in turn never wait for ever.
+            await connection.execute(_COUNT)
+            rows = await connection.fetch(_EXPIRE, now)
+            rows.sort(key=lambda row: (row["expire_time"], row["rule_id"], row["scope_value"]))
+            # Noted at the moment it was due, which may lie in a time when no process ran.
+            notes = [
+                (
+                    row["rule_id"],
+                    _default(
+                        ScopeKey(row["scope_kind"], row["scope_value"]), "", "", row["expire_time"]
+                    ),
+                )
+                for row in rows
+            ]
+            await self._note(connection, notes, expired=True)
+            ids = sorted({row["rule_id"] for row in rows})
+            left = _by_rule(await connection.fetch(_OF_RULES, ids))
+            return {rule_id: left.get(rule_id, ()) for rule_id in ids}
 
     async def next_expiry(self) -> datetime | None:
         """See `StateStore.next_expiry`."""
-        async with _reachable(self._pool) as connection:
+        async with self._database.connection() as connection:
             found: datetime | None = await connection.fetchval(
                 "SELECT min(expire_time) FROM rule_state"
             )
@@ -182,7 +137,7 @@ class PostgresStates:
         self, rule_id: str, *, before: int | None, limit: int
     ) -> Sequence[StateChange]:
         """See `StateStore.list_changes`."""
-        async with _reachable(self._pool) as connection:
+        async with self._database.connection() as connection:
             rows = await connection.fetch(
                 """
                 SELECT * FROM rule_state_change
@@ -203,3 +158,63 @@ class PostgresStates:
             )
             for row in rows
         ]
+
+    async def _note(
+        self, connection: Any, notes: Sequence[tuple[str, rule_pb2.RuleState]], *, expired: bool
+    ) -> None:
+        """Write history, leave word for the bus, and wake whoever follows."""
+        await connection.executemany(_NOTE, [(*_columns(*note), expired) for note in notes])
+        if self._announce:
+            await leave(
+                connection,
+                [state_changed(rule_id, state, auto_revert=expired) for rule_id, state in notes],
+            )
+        await connection.execute(_NOTIFY)
+
+
+async def _left(connection: Any, rule_id: str) -> States:
+    return _by_rule(await connection.fetch(_OF_RULES, [rule_id])).get(rule_id, ())
+
+
+def _by_rule(rows: Iterable[Any]) -> dict[str, States]:
+    found: dict[str, list[rule_pb2.RuleState]] = {}
+    for row in rows:
+        found.setdefault(row["rule_id"], []).append(_state(row, row["set_time"]))
+    return dict(found)
+
+
+def _state(row: Any, set_time: datetime) -> rule_pb2.RuleState:
+    state = rule_pb2.RuleState(
+        mode=_PREFIX + row["mode"],
+        confidence_max=row["confidence_max"],
+        reason=row["reason"],
+        set_by=row["set_by"],
+    )
+    state.set_time.FromDatetime(set_time)
+    if row["expire_time"] is not None:
+        state.expire_time.FromDatetime(row["expire_time"])
+    if row["scope_kind"]:
+        state.scope.CopyFrom(scope_message(ScopeKey(row["scope_kind"], row["scope_value"])))
+    return state
+
+
+def _default(scope: ScopeKey, set_by: str, reason: str, set_time: datetime) -> rule_pb2.RuleState:
+    state = rule_pb2.RuleState(mode=rule_pb2.RULE_MODE_ENABLED, reason=reason, set_by=set_by)
+    state.set_time.FromDatetime(set_time)
+    if scope.kind:
+        state.scope.CopyFrom(scope_message(scope))
+    return state
+
+
+def _columns(rule_id: str, state: rule_pb2.RuleState) -> tuple[Any, ...]:
+    expire = state.expire_time.ToDatetime(UTC) if state.HasField("expire_time") else None
+    return (
+        rule_id,
+        rule_pb2.RuleMode.Name(state.mode).removeprefix(_PREFIX),
+        state.confidence_max,
+        expire,
+        state.reason,
+        state.set_by,
+        state.set_time.ToDatetime(UTC),
+        *scope_of(state),
+    )

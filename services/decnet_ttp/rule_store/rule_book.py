@@ -7,9 +7,11 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from decnet_ttp.core.errors import NotFoundError
+from decnet_ttp.core.errors import NotFoundError, UnavailableError
 from decnet_ttp.rule_store.problems import Problem
 from decnet_ttp.rule_store.revisions import RevisionLog
+from decnet_ttp.rule_store.scopes import EVERYTHING, scope_of
+from decnet_ttp.rule_store.state_store import States
 from decnet_ttp.v1 import rule_pb2, rule_store_service_pb2
 
 _log = logging.getLogger(__name__)
@@ -38,18 +40,45 @@ class DefinitionChanges:
     orphaned: tuple[Problem, ...] = ()
 
 
+class RulesNotLoadedError(UnavailableError):
+    """The store does not know its rules, or the states of them, yet."""
+
+    reason = "RULES_NOT_LOADED"
+
+
 class RuleBook:
     """All rules with their states, and the history of their changes.
 
     Used from one event loop; every method that does not wait is atomic for the others.
+
+    Args:
+        revisions: The history.
+        with_states: Whether states are kept, so that no rule may be handed out before they are
+            known: it might be one that an operator switched off.
     """
 
-    def __init__(self, revisions: RevisionLog) -> None:
+    def __init__(self, revisions: RevisionLog, *, with_states: bool = False) -> None:
         self._revisions = revisions
         self._definitions: dict[str, rule_pb2.Rule] = {}
-        self._states: dict[str, rule_pb2.RuleState] = {}
+        self._states: dict[str, States] = {}
         self._orphaned: tuple[Problem, ...] = ()
-        self.loaded = False
+        self._defined = False
+        self._states_known = not with_states
+
+    @property
+    def loaded(self) -> bool:
+        """Whether rules and states are known."""
+        return self._defined and self._states_known
+
+    def check_loaded(self) -> None:
+        """Return once something may be answered from the book.
+
+        Raises:
+            RulesNotLoadedError: Rules or states are not known yet.
+        """
+        if not self.loaded:
+            what = "states of the rules" if self._defined else "rules"
+            raise RulesNotLoadedError(f"the {what} are not loaded yet; try again shortly")
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -75,11 +104,12 @@ class RuleBook:
             )
         rule = rule_pb2.Rule()
         rule.CopyFrom(definition)
-        state = self._states.get(rule_id)
-        if state is None:
-            rule.state.mode = rule_pb2.RULE_MODE_ENABLED
-        else:
-            rule.state.CopyFrom(state)
+        rule.state.mode = rule_pb2.RULE_MODE_ENABLED
+        for state in self._states.get(rule_id, ()):
+            if scope_of(state) == EVERYTHING:
+                rule.state.CopyFrom(state)
+            else:
+                rule.scoped_states.append(state)
         return rule
 
     def follow(
@@ -92,10 +122,10 @@ class RuleBook:
 
     def apply(self, changes: DefinitionChanges) -> None:
         """Put changed definitions in force and announce each."""
-        self.loaded = True
+        self._defined = True
         self._orphaned = changes.orphaned
         for rule_id in changes.deleted:
-            del self._definitions[rule_id]
+            self._definitions.pop(rule_id, None)
         for rule in changes.upserted:
             self._definitions[rule.rule_id] = rule
         self._revisions.publish(
@@ -121,18 +151,22 @@ class RuleBook:
                 },
             )
 
-    def restore_states(self, states: Mapping[str, rule_pb2.RuleState]) -> None:
-        """Take over stored states before the first definitions come."""
-        self._states = dict(states)
+    def restore_states(self, states: Mapping[str, States]) -> None:
+        """Put all stored states in force and announce each rule they change."""
+        for rule_id in sorted(self._states.keys() | states.keys()):
+            self.set_states(rule_id, states.get(rule_id, ()))
+        self._states_known = True
 
-    def set_state(self, rule_id: str, state: rule_pb2.RuleState | None) -> None:
-        """Put a state in force and announce it; None means the default state.
+    def set_states(self, rule_id: str, states: States) -> None:
+        """Put all states of a rule in force and announce it if they are others than before.
 
-        The rule may be absent: the state then waits for it to come back.
+        The rule may be absent: its states then wait for it to come back.
         """
-        if state is None:
-            self._states.pop(rule_id, None)
-        else:
-            self._states[rule_id] = state
+        ordered = tuple(sorted(states, key=scope_of))
+        if ordered == self._states.get(rule_id, ()):
+            return
+        self._states[rule_id] = ordered
+        if not ordered:
+            del self._states[rule_id]
         if rule_id in self._definitions:
             self._revisions.publish([_Change(rule_id=rule_id, upserted=self.rule(rule_id))])

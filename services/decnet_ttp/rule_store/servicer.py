@@ -47,6 +47,7 @@ class RuleStoreServicer(rule_store_service_pb2_grpc.RuleStoreServiceServicer):
 
     async def ListRules(self, request: pb.ListRulesRequest, context: Any) -> pb.ListRulesResponse:
         """List rules by id, a page at a time."""
+        self._book.check_loaded()
         limit = page_limit(request.page_size)
         arguments = request_arguments(request)
         after = decode_token(request.page_token, arguments)
@@ -62,12 +63,14 @@ class RuleStoreServicer(rule_store_service_pb2_grpc.RuleStoreServiceServicer):
 
     async def GetRule(self, request: pb.GetRuleRequest, context: Any) -> pb.GetRuleResponse:
         """Return one rule."""
+        self._book.check_loaded()
         return pb.GetRuleResponse(rule=self._book.rule(request.rule_id))
 
     async def WatchRules(
         self, request: pb.WatchRulesRequest, context: Any
     ) -> AsyncIterator[pb.WatchRulesResponse]:
         """Stream a snapshot or what was missed, then every change."""
+        self._book.check_loaded()
         async for message in self._book.follow(request.after_revision, request.epoch):
             yield message
 
@@ -81,6 +84,8 @@ class RuleStoreServicer(rule_store_service_pb2_grpc.RuleStoreServiceServicer):
             reason=request.reason,
             set_by=request.set_by,
         )
+        if request.HasField("scope"):
+            state.scope.CopyFrom(request.scope)
         if request.HasField("expire_time"):
             state.expire_time.CopyFrom(request.expire_time)
         return pb.SetRuleStateResponse(rule=await self._plane.set(request.rule_id, state))
@@ -90,7 +95,10 @@ class RuleStoreServicer(rule_store_service_pb2_grpc.RuleStoreServiceServicer):
     ) -> pb.ClearRuleStateResponse:
         """Return a rule to its default state."""
         rule = await self._plane.clear(
-            request.rule_id, set_by=request.set_by, reason=request.reason
+            request.rule_id,
+            request.scope if request.HasField("scope") else None,
+            set_by=request.set_by,
+            reason=request.reason,
         )
         return pb.ClearRuleStateResponse(rule=rule)
 
@@ -113,6 +121,7 @@ class RuleStoreServicer(rule_store_service_pb2_grpc.RuleStoreServiceServicer):
 
     @property
     def _plane(self) -> StatePlane:
+        self._book.check_loaded()
         if self._states is None:
             raise StatesNotKeptError(
                 "this rule-store has no database and keeps no states; "

@@ -12,11 +12,13 @@ from typing import Final
 
 from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.rule_store.rule_book import RuleBook
+from decnet_ttp.rule_store.scopes import checked_scope, scope_message
 from decnet_ttp.rule_store.state_store import StateChange, StateStore, StateStoreAwayError
 from decnet_ttp.v1 import rule_pb2
 
 MAX_REASON_BYTES: Final = 1024
 MAX_SET_BY_BYTES: Final = 256
+MAX_SCOPED_STATES: Final = 256
 
 #: Seconds after which the store is asked again when it was away, and at most between two looks
 #: at what expires next: another process may have written to it.
@@ -34,7 +36,7 @@ def check_texts(reason: str, set_by: str) -> None:
     """Hold the two free texts to their bounds.
 
     Raises:
-        InvalidArgumentError: One is too long.
+        InvalidArgumentError: One is too long, or no text.
     """
     for field, text, bound in (
         ("reason", reason, MAX_REASON_BYTES),
@@ -44,6 +46,8 @@ def check_texts(reason: str, set_by: str) -> None:
             raise InvalidArgumentError(
                 f"{field} is longer than {bound} bytes; shorten it", field=field
             )
+        if "\0" in text:
+            raise InvalidArgumentError(f"{field} has a NUL character; leave it out", field=field)
 
 
 class StatePlane:
@@ -67,30 +71,37 @@ class StatePlane:
     async def restore(self) -> None:
         """Revert what expired while no process ran, and take the rest into force.
 
+        Called again when another process may have changed states.
+
         Raises:
             StateStoreAwayError: The store cannot be reached.
         """
-        await self._store.expire(self._now())
-        self._book.restore_states(await self._store.load())
+        async with self._lock:
+            await self._store.expire(self._now())
+            self._book.restore_states(await self._store.load())
+        self._changed.set()
 
     async def set(self, rule_id: str, state: rule_pb2.RuleState) -> rule_pb2.Rule:
         """Store a state, put it in force, return the rule.
 
         Args:
             rule_id: The rule.
-            state: What is asked; `set_time` is filled in here.
+            state: What is asked; `set_time` is filled in here, its scope is made canonical.
 
         Raises:
             RuleNotFoundError: No such rule.
             InvalidArgumentError: A member is out of its range.
+            ResourceExhaustedError: The rule has too many scoped states.
             StateStoreAwayError: The store cannot be reached; nothing changed.
         """
         self._check(state)
+        if state.HasField("scope"):
+            state.scope.CopyFrom(scope_message(checked_scope(state.scope)))
         self._book.rule(rule_id)
         async with self._lock:
             state.set_time.FromDatetime(self._now())
-            await self._store.put(rule_id, state)
-            self._book.set_state(rule_id, state)
+            states = await self._store.put(rule_id, state, scoped_at_most=MAX_SCOPED_STATES)
+            self._book.set_states(rule_id, states)
         self._changed.set()
         _log.info(
             "rule state set",
@@ -98,19 +109,24 @@ class StatePlane:
         )
         return self._book.rule(rule_id)
 
-    async def clear(self, rule_id: str, *, set_by: str, reason: str) -> rule_pb2.Rule:
-        """Return a rule to its default state.
+    async def clear(
+        self, rule_id: str, scope: rule_pb2.StateScope | None, *, set_by: str, reason: str
+    ) -> rule_pb2.Rule:
+        """Return a rule to its default state, or end the state of one scope.
 
         Raises:
             RuleNotFoundError: No such rule.
-            InvalidArgumentError: A text is too long.
+            InvalidArgumentError: A text is too long, or the scope names nothing.
             StateStoreAwayError: The store cannot be reached; nothing changed.
         """
         check_texts(reason, set_by)
+        key = None if scope is None else checked_scope(scope)
         self._book.rule(rule_id)
         async with self._lock:
-            await self._store.clear(rule_id, set_by=set_by, reason=reason, now=self._now())
-            self._book.set_state(rule_id, None)
+            states = await self._store.clear(
+                rule_id, key, set_by=set_by, reason=reason, now=self._now()
+            )
+            self._book.set_states(rule_id, states)
         _log.info("rule state cleared", extra={"rule_id": rule_id})
         return self._book.rule(rule_id)
 
@@ -122,19 +138,23 @@ class StatePlane:
 
     async def revert_on_time(self, stop: asyncio.Event) -> None:
         """Revert each state at its expiry until told to stop."""
+        away = False
         while not stop.is_set():
             self._changed.clear()
             try:
                 delay = await self._revert_due()
+                away = False
             except StateStoreAwayError:
-                _log.warning("states cannot be reverted now: the database does not answer")
+                if not away:
+                    _log.warning("states cannot be reverted now: the database does not answer")
+                away = True
                 delay = _RETRY_S
             await self._sleep(delay, stop)
 
     async def _revert_due(self) -> float:
         async with self._lock:
-            for rule_id in await self._store.expire(self._now()):
-                self._book.set_state(rule_id, None)
+            for rule_id, states in (await self._store.expire(self._now())).items():
+                self._book.set_states(rule_id, states)
                 _log.info("rule state expired", extra={"rule_id": rule_id})
         following = await self._store.next_expiry()
         if following is None:

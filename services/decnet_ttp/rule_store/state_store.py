@@ -9,7 +9,11 @@ from datetime import datetime
 from typing import Protocol
 
 from decnet_ttp.core.errors import UnavailableError
+from decnet_ttp.rule_store.scopes import ScopeKey
 from decnet_ttp.v1 import rule_pb2
+
+#: States of one rule, each with its own scope.
+States = Sequence[rule_pb2.RuleState]
 
 
 class StateStoreAwayError(UnavailableError):
@@ -38,26 +42,39 @@ class StateChange:
 
 
 class StateStore(Protocol):
-    """Keeps one state a rule, and every change ever made.
+    """Keeps one state a rule and scope, and every change ever made.
 
     Every method raises StateStoreAwayError when the store cannot be reached; nothing has
     changed then, or the change is found when states are loaded again.
     """
 
-    async def load(self) -> Mapping[str, rule_pb2.RuleState]:
-        """Return all states that are not the default one."""
+    async def load(self) -> Mapping[str, States]:
+        """Return all states that are not the default one, by rule."""
         ...
 
-    async def put(self, rule_id: str, state: rule_pb2.RuleState) -> None:
-        """Store a state and note the change; `set_time` says when it was made."""
+    async def put(self, rule_id: str, state: rule_pb2.RuleState, *, scoped_at_most: int) -> States:
+        """Store a state and note the change; `set_time` says when it was made.
+
+        Returns:
+            All states of the rule.
+
+        Raises:
+            ResourceExhaustedError: The rule has as many scoped states as it may have.
+        """
         ...
 
-    async def clear(self, rule_id: str, *, set_by: str, reason: str, now: datetime) -> None:
-        """Return a rule to the default state and note the change, also when it had none."""
+    async def clear(
+        self, rule_id: str, scope: ScopeKey | None, *, set_by: str, reason: str, now: datetime
+    ) -> States:
+        """End the state of one scope, or of all for None, and note it, also when there was none.
+
+        Returns:
+            All states of the rule that are left.
+        """
         ...
 
-    async def expire(self, now: datetime) -> Sequence[str]:
-        """Revert every state whose time is over; return the ids of its rules."""
+    async def expire(self, now: datetime) -> Mapping[str, States]:
+        """Revert every state whose time is over; return what is left to the rules concerned."""
         ...
 
     async def next_expiry(self) -> datetime | None:

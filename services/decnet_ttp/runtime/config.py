@@ -109,6 +109,18 @@ class Settings:
         "Directory with ttp/ and intel/; default: the rules that came with the program.",
         parse=Path,
     )
+    rule_backend: str = _setting(
+        "Where the rule-store has its rules from: filesystem (the rules directory) or database "
+        "(PostgreSQL, filled from the rules directory of a writer).",
+        "filesystem",
+        parse=_choice("filesystem", "database"),
+    )
+    rule_role: str = _setting(
+        "With rule_backend database: writer (fills the database from the rules directory; of "
+        "several, one works and the others stand by) or reader (needs no directory).",
+        "writer",
+        parse=_choice("writer", "reader"),
+    )
     attack_bundle: Path | None = _setting(
         "ATT&CK data: a STIX bundle or a compiled catalogue.", parse=Path
     )
