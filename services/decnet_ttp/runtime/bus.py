@@ -171,23 +171,22 @@ def _inbox_prefix(nats_url: str) -> str:
     return f"_INBOX.{user}" if _PLAIN_USER.fullmatch(user) else "_INBOX"
 
 
-async def _until_connected(nats_url: str, **options: Any) -> Client:
+async def _connect(client: Client, nats_url: str, **options: Any) -> None:
     """Connect, and end when cancelled.
 
     The client swallows a cancellation that meets it while it closes a connection that the server
     refused, and then tries for ever; so it is cancelled until it ends.
     """
-    connecting = asyncio.ensure_future(nats.connect(nats_url, **options))
+    connecting = asyncio.ensure_future(client.connect(nats_url, **options))
     try:
         await asyncio.wait((connecting,))
     except asyncio.CancelledError:
         while not connecting.done():
             connecting.cancel()
             await asyncio.wait((connecting,), timeout=0.05)
-        if not connecting.cancelled() and connecting.exception() is None:
-            await connecting.result().close()
+        await client.close()
         raise
-    return connecting.result()
+    connecting.result()
 
 
 async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) -> Bus:
@@ -223,14 +222,15 @@ async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) ->
         told.clear()
         _log.info("bus connected again", extra={"connection": name})
 
-    await client.connect(
+    await _connect(
+        client,
         settings.nats_url,
         name=name,
         inbox_prefix=_inbox_prefix(settings.nats_url),
         connect_timeout=2,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # seconds; a float serves as well
+        reconnect_time_wait=0.1,
         ping_interval=5,
         max_outstanding_pings=2,
         pending_size=64 * 1024 * 1024,
