@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.config import load_settings
 from decnet_ttp.runtime.logs import configure_logging
 from decnet_ttp.runtime.server import Server
 from decnet_ttp.v1 import directory_service_pb2_grpc
@@ -56,7 +56,7 @@ async def main(socket: str, folder: Path) -> None:
     async def ready() -> bool:
         return True
 
-    server = Server(Settings(listen=socket), name="child").add(
+    server = Server(load_settings(listen=socket), name="child").add(
         directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server,
         Directory(answer),
         DIRECTORY,

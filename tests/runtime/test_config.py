@@ -43,6 +43,9 @@ DEFAULTS = {
     "log_level": "info",
     "log_format": "auto",
     "grace_s": 20.0,
+    "heartbeat_s": 30.0,
+    "metrics_listen": "",
+    "otel_endpoint": "",
 }
 
 

@@ -169,6 +169,15 @@ class Settings:
     grace_s: float = _setting(
         "Seconds a service takes at most to finish after SIGTERM.", 20.0, parse=_positive_float
     )
+    heartbeat_s: float = _setting(
+        "Seconds between the heart-beats of a service on the bus.", 30.0, parse=_positive_float
+    )
+    metrics_listen: str = _setting(
+        "Where a service serves Prometheus metrics, as host:port; empty: nowhere.", ""
+    )
+    otel_endpoint: str = _setting(
+        "Collector that traces are sent to over OTLP, as http://host:4317; empty: no traces.", ""
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ _CONNECTION_AGE_MS = 30_000
 _log = logging.getLogger(__name__)
 
 Ready = Callable[[], Awaitable[bool]]
+Progress = Callable[[], Mapping[str, str | int | float | bool | None]]
 Task = Callable[[asyncio.Event], Awaitable[None]]
 
 
@@ -75,12 +76,16 @@ class Server:
 
     Args:
         settings: Where to listen, with which certificates, how long to take at the end.
-        name: Name of the service, for the log.
+        name: Name of the service, for the log and for its heart-beats, which it has wherever a
+            bus is set.
+        progress: What heart-beats tell beyond life: counters, ages in seconds, moments in epoch
+            seconds. Must be quick.
     """
 
-    def __init__(self, settings: Settings, *, name: str) -> None:
+    def __init__(self, settings: Settings, *, name: str, progress: Progress | None = None) -> None:
         self._settings = settings
         self._name = name
+        self._progress = progress
         self._server = grpc.aio.server(
             interceptors=[ErrorInterceptor()],
             options=[
@@ -208,7 +213,7 @@ class Server:
                 extra={"service": self._name, "address": self.address, "pid": os.getpid()},
             )
             try:
-                await self._run_tasks(ready, tasks)
+                await self._run_tasks(ready, [*tasks, *self._tasks_of_our_own()])
             finally:
                 self._stop.set()
                 await self._set_serving(False)
@@ -218,6 +223,24 @@ class Server:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
         _log.info("stopped", extra={"service": self._name})
+
+    def _tasks_of_our_own(self) -> list[Task]:
+        if not self._settings.nats_url:
+            return []
+        # A service that has no bus does without its client.
+        from decnet_ttp.runtime.heartbeat import Heartbeat  # noqa: PLC0415
+
+        beats = Heartbeat(
+            self._settings,
+            service=self._name,
+            request_stop=self.request_stop,
+            progress=self._tell_progress,
+        )
+        return [beats.run]
+
+    def _tell_progress(self) -> Mapping[str, str | int | float | bool | None]:
+        told = self._progress() if self._progress else {}
+        return {**told, "ready": bool(self._serving)}
 
     async def _run_tasks(self, ready: Ready, tasks: Sequence[Task]) -> None:
         async with asyncio.TaskGroup() as group:
