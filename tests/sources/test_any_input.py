@@ -10,7 +10,7 @@ from cowrie_log import read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from decnet_ttp.sources.cowrie_fields import parse_time
+from decnet_ttp.sources.moments import parse_time
 
 NAMES = [
     f"cowrie.{name}"

@@ -5,20 +5,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from decnet_ttp.sources.addresses import canonical_address
 from decnet_ttp.sources.cowrie_fields import (
-    EXACT_TIME,
     Event,
     first_time,
-    parse_time,
     port_number,
     protocol_name,
     raw_time,
     sensor_name,
     sha256_of,
 )
-from decnet_ttp.sources.cowrie_session import Session, canonical_address, seconds
+from decnet_ttp.sources.cowrie_session import Session, seconds
 from decnet_ttp.sources.cowrie_sessions import MAX_HELD, MAX_OPEN, OpenSessions
 from decnet_ttp.sources.log_source import MAX_NAME, LogSource, Place
+from decnet_ttp.sources.moments import EXACT_TIME, parse_time
 from decnet_ttp.sources.protocol import Upstream
 
 _OF_SESSIONS: Final = ("session.", "client.", "login.", "command.", "direct-tcpip.", "log.")

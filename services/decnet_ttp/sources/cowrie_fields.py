@@ -3,43 +3,16 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
+from decnet_ttp.sources.moments import parse_time
+
 Event = dict[str, Any]
 
-EXACT_TIME: Final = 27  # len("2017-02-11T10:50:44.693595Z")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 MAX_PORT: Final = 65_535
-# Far from the limits of dates, so that reckoning with them cannot overflow.
-_FIRST_YEAR: Final = "1990"
-_LAST_YEAR: Final = "2199"
-
-
-def parse_time(value: object) -> str | None:
-    """Any ISO 8601 text or epoch number as `YYYY-MM-DDTHH:MM:SS.ffffffZ`, None when it is neither.
-
-    A time without a zone is taken as UTC, which is what Cowrie writes.
-    """
-    try:
-        if isinstance(value, str):
-            if len(value) == EXACT_TIME and value[26] == "Z" and value[10] == "T":
-                datetime.fromisoformat(value)
-                if value[19] == "." and value[4] == "-" and _FIRST_YEAR <= value[:4] <= _LAST_YEAR:
-                    return value
-            moment = datetime.fromisoformat(value.strip())
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            moment = datetime.fromtimestamp(value, UTC)
-        else:
-            return None
-        moment = moment.astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return text if _FIRST_YEAR <= text[:4] <= _LAST_YEAR else None
 
 
 def raw_time(event: Event) -> object:

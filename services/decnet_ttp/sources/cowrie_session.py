@@ -2,14 +2,12 @@
 """One Cowrie session while it is being put together from its lines."""
 
 import math
-from datetime import datetime
-from functools import lru_cache
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from decnet_ttp.sources.log_source import START
-from decnet_ttp.sources.protocol import Upstream
+from decnet_ttp.sources.moments import epoch
+from decnet_ttp.sources.protocol import Upstream, escape
 
 TOPIC: Final = "attacker.session.ended"
 TYPE: Final = "session.ended"
@@ -20,30 +18,6 @@ JUDGED_BACK: Final = 64
 MAX_SEEN: Final = 10_000
 SHOWN_WHOLE: Final = 100
 SAME_SESSION_S: Final = 24 * 3600.0
-
-
-@lru_cache(maxsize=65_536)
-def canonical_address(text: str) -> str | None:
-    """The address as `ipaddress` writes it, IPv4 mapped into IPv6 as IPv4; None if it is none."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return str(address)
-
-
-def epoch(ts: str) -> float:
-    """Epoch seconds of a time stamp in the form that `Session` holds."""
-    return datetime.fromisoformat(ts).timestamp()
-
-
-def _escape(part: str) -> str:
-    """Keeps the parts of a source id apart when a sensor's name holds the separator."""
-    if "/" in part or "%" in part or "#" in part:
-        return part.replace("%", "%25").replace("/", "%2F").replace("#", "%23")
-    return part
 
 
 class Session:
@@ -132,7 +106,7 @@ class Session:
     @property
     def source_id(self) -> str:
         """See the class docstring."""
-        own = f"{_escape(self.sensor)}/{_escape(self.session)}/{self.connected or self.first}"
+        own = f"{escape(self.sensor)}/{escape(self.session)}/{self.connected or self.first}"
         return own if self.part == 1 else f"{own}#{self.part}"
 
     def belongs(self, ts: str) -> bool:

@@ -16,6 +16,13 @@ ENTRY_POINT_GROUP: Final = "decnet_ttp.sources"
 LISTED_PER_REASON: Final = 5
 
 
+def escape(part: str) -> str:
+    """Keeps the parts of a source id apart when one holds the separator."""
+    if "/" in part or "%" in part or "#" in part:
+        return part.replace("%", "%25").replace("/", "%2F").replace("#", "%23")
+    return part
+
+
 class SourceUnknownError(NotFoundError):
     """No adapter of that name is installed."""
 
