@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from decnet_ttp.attack.loader import load_catalogue
-from decnet_ttp.rule_store.postgres_states import SCHEMA, PostgresStates, migrate
+from decnet_ttp.rule_store.database import Database
+from decnet_ttp.rule_store.postgres_states import PostgresStates
 from decnet_ttp.rule_store.rule_book import RuleBook
 from decnet_ttp.rule_store.state_plane import StatePlane
 from decnet_ttp.rule_store.vocabulary import Vocabulary
-from decnet_ttp.runtime.database import open_pool
 from decnet_ttp.v1 import rule_pb2
 from rule_store.serving import Store, until
 from rule_store.serving import serving as serve
@@ -57,18 +57,18 @@ async def _rules(*args: object, **settings: str) -> Done:
 @pytest.fixture
 async def keeping_states(database_url: str) -> AsyncIterator[Store]:
     """A rule-store with a database."""
-    pool = await open_pool(database_url, schema=SCHEMA, application_name="test", max_size=2)
-    await migrate(pool)
+    database = Database(database_url)
+    await database.open()
 
     async def open_plane(book: RuleBook) -> StatePlane:
-        return StatePlane(book, PostgresStates(pool))
+        return StatePlane(book, PostgresStates(database))
 
     with tempfile.TemporaryDirectory(prefix="rules-") as parent:
         folder = Path(parent) / "ttp"
         shutil.copytree(SOUND / "ttp", folder)
         async with serve(folder, Vocabulary(load_catalogue()), open_plane=open_plane) as running:
             yield running
-    await pool.close()
+    await database.close()
 
 
 @pytest.fixture
@@ -185,9 +185,8 @@ async def test_schema_describes_every_key_of_a_rule() -> None:
 
 
 async def test_list_shows_state_and_errors(store: Store) -> None:
-    store.book.set_state(
-        "R0001", rule_pb2.RuleState(mode=rule_pb2.RULE_MODE_CLIPPED, confidence_max=0.5)
-    )
+    clipped = rule_pb2.RuleState(mode=rule_pb2.RULE_MODE_CLIPPED, confidence_max=0.5)
+    store.book.set_states("R0001", [clipped])
     (store.folder / "R0009.yaml").write_text("rule_id: R0009\n", encoding="utf-8")
     await until(lambda: bool(store.book.problems))
     done = await _rules("list", RULE_STORE=_target(store))
@@ -265,10 +264,39 @@ async def test_states_are_set_cleared_and_told_by_history(keeping_states: Store)
     assert on.json()["state"]["mode"] == "RULE_MODE_ENABLED"
     told = await _rules("history", "R0001", RULE_STORE=target)
     rows = [line.split("\t") for line in told.out.splitlines()]
-    assert rows[0] == ["time (UTC)", "rule", "state", "by", "reason"]
+    assert rows[0] == ["time (UTC)", "rule", "state", "by", "reason", "only for"]
     assert [row[4] for row in rows[1:]] == ["mended", "noise"]
     everything = await _rules("history", "--json", RULE_STORE=target)
     assert [change["rule_id"] for change in everything.json()] == ["R0001", "R0001", "R0002"]
+
+
+async def test_a_state_is_limited_to_a_network_and_ended_alone(keeping_states: Store) -> None:
+    target = {"RULE_STORE": f"unix:{keeping_states.folder.parent}/rs.sock"}
+    only = ("--ip", "198.51.100.7/24")
+    done = await _rules("disable", "R0001", *only, "--reason", "noise", **target)
+    assert done == (0, "R0001 is enabled, disabled for network 198.51.100.0/24\n", "")
+    (state,) = keeping_states.book.rule("R0001").scoped_states
+    assert (state.scope.network, state.reason) == ("198.51.100.0/24", "noise")
+    clipped = await _rules("clip", "R0001", "--to", "0.4", "--kind", "command", **target)
+    assert "clipped to 0.40 for kind command" in clipped.out
+    ended = await _rules("enable", "R0001", *only, **target)
+    assert ended.out == "R0001 is enabled, clipped to 0.40 for kind command\n"
+    assert (await _rules("enable", "R0001", **target)).out == "R0001 is enabled\n"
+    history = await _rules("history", "R0001", **target)
+    rows = history.out.splitlines()[1:]
+    assert [("network" in row, "kind" in row) for row in rows] == [
+        (False, True),
+        (False, False),
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+
+
+async def test_two_scopes_at_once_are_wrong_usage() -> None:
+    done = await _rules("disable", "R0001", "--ip", "192.0.2.1", "--kind", "command")
+    assert done.code == 2
+    assert "--attacker, --ip, --decky and --kind exclude each other" in done.err
 
 
 @pytest.mark.parametrize("args", [("--for", "soon"), ("--for", "0s")])

@@ -26,11 +26,12 @@ from decnet_ttp.cli.output import (
     print_messages,
     print_table,
 )
+from decnet_ttp.cli.state_scopes import scope_text, state_scope_options
 
 if TYPE_CHECKING:
     from grpc.aio import Channel
 
-    from decnet_ttp.v1.rule_pb2 import Rule
+    from decnet_ttp.v1.rule_pb2 import Rule, StateScope
     from decnet_ttp.v1.rule_store_service_pb2 import RuleStateChange
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -67,10 +68,15 @@ _FOR = click.option(
 @_RULE
 @_FOR
 @_REASON
+@state_scope_options
 @json_option
 @connection_options
 def disable(connection: Connection, *, rule_id: str, as_json: bool, **state: Any) -> None:
-    """Let a rule emit nothing, for a while or until it is enabled."""
+    """Let a rule emit nothing, for a while or until it is enabled.
+
+    With --attacker, --ip, --decky or --kind this holds for those events only, and stands in place
+    of what is said for all events.
+    """
     _set(connection, rule_id, "RULE_MODE_DISABLED", 0.0, as_json=as_json, **state)
 
 
@@ -85,25 +91,38 @@ def disable(connection: Connection, *, rule_id: str, as_json: bool, **state: Any
 )
 @_FOR
 @_REASON
+@state_scope_options
 @json_option
 @connection_options
 def clip(
     connection: Connection, *, rule_id: str, confidence_max: float, as_json: bool, **state: Any
 ) -> None:
-    """Hold a rule's confidence down, for a while or until it is enabled."""
+    """Hold a rule's confidence down, for a while or until it is enabled.
+
+    With --attacker, --ip, --decky or --kind this holds for those events only, and stands in place
+    of what is said for all events.
+    """
     _set(connection, rule_id, "RULE_MODE_CLIPPED", confidence_max, as_json=as_json, **state)
 
 
 @click.command()
 @_RULE
 @_REASON
+@state_scope_options
 @json_option
 @connection_options
-def enable(connection: Connection, *, rule_id: str, reason: str, as_json: bool) -> None:
-    """Return a rule to normal."""
+def enable(
+    connection: Connection, *, rule_id: str, as_json: bool, reason: str, scope: StateScope | None
+) -> None:
+    """Return a rule to normal: everything that was said of it ends.
+
+    With --attacker, --ip, --decky or --kind only what was said for those events ends.
+    """
     from decnet_ttp.v1.rule_store_service_pb2 import ClearRuleStateRequest
 
-    request = ClearRuleStateRequest(rule_id=rule_id, set_by=getpass.getuser(), reason=reason)
+    request = ClearRuleStateRequest(
+        rule_id=rule_id, set_by=getpass.getuser(), reason=reason, scope=scope
+    )
     _show(_change(connection, "ClearRuleState", request), as_json=as_json)
 
 
@@ -132,6 +151,7 @@ def history(connection: Connection, *, rule_id: str, as_json: bool) -> None:
         ("state", "left"),
         ("by", "left"),
         ("reason", "left"),
+        ("only for", "left"),
     ]
     rows = [
         [
@@ -140,6 +160,7 @@ def history(connection: Connection, *, rule_id: str, as_json: bool) -> None:
             mode_text(change.state),
             "its expiry" if change.expired else change.state.set_by,
             change.state.reason,
+            scope_text(change.state.scope),
         ]
         for change in changes
     ]
@@ -155,6 +176,7 @@ def _set(
     as_json: bool,
     duration: timedelta | None,
     reason: str,
+    scope: StateScope | None,
 ) -> None:
     from decnet_ttp.v1.rule_store_service_pb2 import SetRuleStateRequest
 
@@ -164,6 +186,7 @@ def _set(
         confidence_max=confidence_max,
         reason=reason,
         set_by=getpass.getuser(),
+        scope=scope,
     )
     if duration is not None:
         request.expire_time.FromDatetime(datetime.now(UTC) + duration)

@@ -12,6 +12,7 @@ import click
 from google.protobuf.json_format import MessageToDict
 
 from decnet_ttp.cli.output import Cell, moment, one_line, print_table
+from decnet_ttp.cli.state_scopes import scope_text
 from decnet_ttp.rule_store.loader import FileOutcome, read_bounded
 from decnet_ttp.rule_store.yaml_tree import read_tree
 from decnet_ttp.v1 import rule_pb2
@@ -56,6 +57,8 @@ def _deepest(emission: rule_pb2.Emission) -> str:
 def state_text(rule: rule_pb2.Rule) -> str:
     """Return a rule's state in words, its status before it when it is experimental."""
     text = mode_text(rule.state)
+    for state in rule.scoped_states:
+        text += f", {mode_text(state)} for {scope_text(state.scope)}"
     return f"experimental, {text}" if rule.status == rule_pb2.RULE_STATUS_EXPERIMENTAL else text
 
 
