@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-from typing import Final
 
+from decnet_ttp.core.shipped import shipped_folders
 from decnet_ttp.rule_store.loader import RULES_FOLDER, RulesDirectoryMissingError
-
-_PACKAGE: Final = "decnet_ttp"
 
 
 def shipped_rules_dir() -> Path:
@@ -18,12 +15,10 @@ def shipped_rules_dir() -> Path:
     Raises:
         RulesDirectoryMissingError: The installation holds no rules.
     """
-    package = Path(str(files(_PACKAGE)))
-    # A checkout keeps the rules at its root, two levels above the package.
-    candidates = (package / "rules", package.parents[1] / "rules")
+    candidates = shipped_folders(RULES_FOLDER)
     for candidate in candidates:
-        if (candidate / RULES_FOLDER).is_dir():
-            return candidate
+        if candidate.is_dir():
+            return candidate.parent
     raise RulesDirectoryMissingError(
         "this installation holds no rules; install it anew, or point DECNET_TTP_RULES_DIR at some",
         looked_in=", ".join(map(str, candidates)),

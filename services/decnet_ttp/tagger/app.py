@@ -30,7 +30,7 @@ async def run(settings: Settings, lifters: Sequence[str]) -> None:
     """
     if not settings.rule_store:
         raise SettingsError("a tagger needs DECNET_TTP_RULE_STORE; name its gRPC target")
-    hosted = load_lifters(lifters)
+    hosted = load_lifters(lifters, settings.rules_dir)
     catalogue = load_catalogue(
         bundle=settings.attack_bundle,
         sha256=settings.attack_sha256,

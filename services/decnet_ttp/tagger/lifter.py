@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What a lifter is: a plug-in that turns events into findings, and nothing else.
 
-A lifter is a class named by an entry point in the group `decnet_ttp.lifters`. It says which kinds
-of events it reads and which rules it owns, and compiles its rules to an evaluator. Everything
-around it (batches, rule states, tolerance, confidence, tag messages) is done by the tagger.
+A lifter is a class named by an entry point in the group `decnet_ttp.lifters`, made with the
+operator's rules directory (or None). It says which kinds of events it reads and which rules it
+owns, and compiles its rules to an evaluator. Everything around it (batches, rule states, tolerance,
+confidence, tag messages) is done by the tagger.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Protocol
 
 from decnet_ttp.core.errors import NotFoundError
@@ -96,8 +98,12 @@ class Lifter(Protocol):
         ...
 
 
-def load_lifters(names: Sequence[str]) -> list[Lifter]:
+def load_lifters(names: Sequence[str], rules_dir: Path | None = None) -> list[Lifter]:
     """Return the lifters with these names, or all that are installed.
+
+    Args:
+        names: As in the entry points.
+        rules_dir: The operator's rules directory; None for that of the program.
 
     Raises:
         UnknownLifterError: A name is not installed.
@@ -108,4 +114,4 @@ def load_lifters(names: Sequence[str]) -> list[Lifter]:
             raise UnknownLifterError(
                 f"no lifter {name!r}; installed are {', '.join(sorted(found))}", lifter=name
             )
-    return [found[name].load()() for name in (names or sorted(found))]
+    return [found[name].load()(rules_dir) for name in (names or sorted(found))]

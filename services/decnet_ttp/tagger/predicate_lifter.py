@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from google.protobuf import json_format
@@ -50,12 +51,13 @@ class Predicate(Generic[P]):
     Attributes:
         reads: Kinds of events it can read.
         parameters: Dataclass of its parameters; a field without default must be given.
-        bind: Makes the test of a rule. May raise `ParameterFault`.
+        bind: Makes the test of a rule; its last argument is the operator's rules directory, or
+            None for that of the program. May raise `ParameterFault`.
     """
 
     reads: frozenset[str]
     parameters: type[P]
-    bind: Callable[[P, rule_pb2.Rule], Test]
+    bind: Callable[[P, rule_pb2.Rule, Path | None], Test]
 
 
 def holds(
@@ -71,8 +73,8 @@ def holds(
         test: Returns the evidence when it holds.
     """
 
-    def bind(values: P, rule: rule_pb2.Rule) -> Test:
-        del rule
+    def bind(values: P, rule: rule_pb2.Rule, rules_dir: Path | None) -> Test:
+        del rule, rules_dir
 
         def run(event: event_pb2.Event) -> Iterable[Hit]:
             evidence = test(event, values)
@@ -150,6 +152,9 @@ class _Evaluator:
 class PredicateLifter:
     """A lifter that is a table of predicates.
 
+    Args:
+        rules_dir: The operator's rules directory; None for that of the program.
+
     Attributes:
         name: Its name, as in the entry point.
         owns_prefixes: Beginnings of the predicate names that are its own, whether it has a
@@ -162,6 +167,9 @@ class PredicateLifter:
     owns_prefixes: ClassVar[tuple[str, ...]]
     predicates: ClassVar[Mapping[str, Predicate[Any]]]
     identity_only: ClassVar[bool] = False
+
+    def __init__(self, rules_dir: Path | None = None) -> None:
+        self._rules_dir = rules_dir
 
     @property
     def source_kinds(self) -> frozenset[str]:
@@ -210,7 +218,7 @@ class PredicateLifter:
         given = json_format.MessageToDict(rule.lifter_predicate.parameters)
         try:
             parameters = read_parameters(predicate.parameters, given)
-            test = predicate.bind(parameters, rule)
+            test = predicate.bind(parameters, rule, self._rules_dir)
         except ParameterFault as fault:
             raise RuleInvalidError(
                 rule.rule_id, f"{KIND_PREFIX}{name}: {fault}", path=("match", *fault.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching import RulePack
@@ -69,6 +70,9 @@ class RuleEngine:
             SourceKind.PAYLOAD,
         }
     )
+
+    def __init__(self, rules_dir: Path | None = None) -> None:
+        del rules_dir  # conditions need nothing but the rule
 
     def owns(self, rule: rule_pb2.Rule) -> bool:
         """Whether the rule's match is a condition."""
