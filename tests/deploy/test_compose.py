@@ -16,8 +16,6 @@ DEPLOY = ROOT / "deploy"
 
 #: Run once by a person, so nothing watches it.
 TOOLS = {"cli"}
-#: Services of which several replicas run on one host.
-SCALABLE = {"ingest", "tagger-rule-engine"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -36,6 +34,8 @@ def document(name: str) -> dict[str, Any]:
 SERVICES: dict[str, Any] = document("compose.yaml")["services"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LIFTERS = PROJECT["entry-points"]["decnet_ttp.lifters"]
+#: Services of which several replicas run on one host.
+SCALABLE = {"ingest", *(f"tagger-{name.replace('_', '-')}" for name in LIFTERS)}
 OURS = {name for name, service in SERVICES.items() if "decnet-ttp" in service["image"]}
 OVERRIDES = sorted(path.name for path in DEPLOY.glob("compose.*.yaml"))
 
