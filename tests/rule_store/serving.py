@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 
+from decnet_ttp.rule_store.database import Database
+from decnet_ttp.rule_store.database_follower import DatabaseDefinitions, DatabaseFollower
+from decnet_ttp.rule_store.definition_writer import DefinitionWriter
 from decnet_ttp.rule_store.directory import RuleDirectory
+from decnet_ttp.rule_store.postgres_states import PostgresStates
 from decnet_ttp.rule_store.revisions import RevisionLog
 from decnet_ttp.rule_store.rule_book import RuleBook
 from decnet_ttp.rule_store.servicer import RuleStoreServicer
@@ -57,8 +62,13 @@ async def serving(
     *,
     log: RevisionLog | None = None,
     open_plane: Callable[[RuleBook], Awaitable[StatePlane]] | None = None,
+    database: Database | None = None,
 ) -> AsyncIterator[Store]:
-    """Serve a folder until the block ends."""
+    """Serve a folder until the block ends.
+
+    With a database the definitions go through it: a writer brings the folder there, and what is
+    served follows it, as in another process.
+    """
     log = log or RevisionLog()
     book = RuleBook(log)
     plane = await open_plane(book) if open_plane else None
@@ -68,11 +78,20 @@ async def serving(
     server.add_insecure_port(address)
     await server.start()
     stop = asyncio.Event()
-    tasks = [
-        asyncio.create_task(follow_directory(RuleDirectory(folder, vocabulary), book.apply, stop))
-    ]
+    work: list[Coroutine[Any, Any, None]] = []
+    take = book.apply
+    if database is not None:
+        writer = DefinitionWriter(database, store=True, announce=False)
+        states = plane or StatePlane(book, PostgresStates(database))
+        follower = DatabaseFollower(
+            database, states, DatabaseDefinitions(book.apply), on_change=lambda: None
+        )
+        work += [writer.run(stop), follower.run(stop)]
+        take = writer.take
+    work.append(follow_directory(RuleDirectory(folder, vocabulary), take, stop))
     if plane is not None:
-        tasks.append(asyncio.create_task(plane.revert_on_time(stop)))
+        work.append(plane.revert_on_time(stop))
+    tasks = [asyncio.create_task(each) for each in work]
     options = [("grpc.default_authority", "localhost")]
     try:
         async with grpc.aio.insecure_channel(address, options=options) as channel:

@@ -1,29 +1,23 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Edits of real files, by every way in which editors save, until they reach a real client."""
+"""What every backend does with definitions: edits of real files until they reach a real client."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shutil
+import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import pytest
 
-from decnet_ttp.rule_store.vocabulary import Vocabulary
+from decnet_ttp.v1 import rule_pb2
+from decnet_ttp.v1 import rule_store_service_pb2 as pb
 from rule_store.serving import Store, until, watching
-from rule_store.serving import serving as serve
-
-
-@pytest.fixture
-async def store(sound_rules: Path, vocabulary: Vocabulary, tmp_path: Path) -> AsyncIterator[Store]:
-    folder = tmp_path / "ttp"
-    shutil.copytree(sound_rules / "ttp", folder)
-    async with serve(folder, vocabulary) as running:
-        yield running
 
 
 def _raised(path: Path) -> str:
@@ -70,7 +64,48 @@ def _emacs(path: Path) -> None:
     lock.unlink()
 
 
-STYLES = [_in_place, _atomic_rename, _vim, _emacs]
+def _program(*command: str) -> Callable[[Path], None]:
+    """Return the save of a real program, which raises the version of R0001 from 3 to 4."""
+
+    def save(path: Path) -> None:
+        if shutil.which(command[0]) is None:
+            pytest.skip(f"{command[0]} is not installed")
+        script = "1,$s/^rule_version: 3/rule_version: 4/\nw\nq\n"
+        done = subprocess.run(
+            [*command, str(path)],
+            input=script if command[0] == "ed" else "",
+            text=True,
+            check=False,
+            capture_output=True,
+            cwd=path.parent,
+            timeout=20,
+        )
+        assert "rule_version: 4" in path.read_text(encoding="utf-8"), done.stderr
+
+    return save
+
+
+def _real_vim(*options: str) -> Callable[[Path], None]:
+    settings = [part for option in options for part in ("-c", f"set {option}")]
+    quiet = ("vim", "-N", "-u", "NONE", "-i", "NONE", "-es", "-c", "set swapfile updatecount=1")
+    edit = ("-c", "%s/^rule_version: 3/rule_version: 4/", "-c", "wq")
+    return _program(*quiet, *settings, *edit)
+
+
+STYLES = {
+    "in_place": _in_place,
+    "atomic_rename": _atomic_rename,
+    "vim_steps": _vim,
+    "emacs_steps": _emacs,
+    "vim": _real_vim("nobackup writebackup", "backupcopy=auto"),
+    "vim_renaming": _real_vim("nobackup writebackup", "backupcopy=no"),
+    "vim_copying": _real_vim("nobackup writebackup", "backupcopy=yes"),
+    "vim_keeping_a_backup": _real_vim("backup", "backupcopy=no"),
+    "ed": _program("ed", "-s"),
+    "sed_in_place": _program("sed", "-i", "s/^rule_version: 3/rule_version: 4/"),
+    "sed_with_backup": _program("sed", "-i.bak", "s/^rule_version: 3/rule_version: 4/"),
+    "perl_with_backup": _program("perl", "-i.orig", "-pe", "s/^rule_version: 3/rule_version: 4/"),
+}
 
 
 async def _settle(store: Store) -> None:
@@ -80,32 +115,16 @@ async def _settle(store: Store) -> None:
     await until(lambda: store.book.rule("R0002").rule_version > version)
 
 
-@pytest.mark.parametrize("save", STYLES, ids=lambda style: style.__name__.strip("_"))
-async def test_a_save_of_any_style_is_one_change(
-    store: Store, save: Callable[[Path], None]
-) -> None:
+@pytest.mark.parametrize("style", STYLES)
+async def test_a_save_of_any_style_is_one_change(store: Store, style: str) -> None:
     async with watching(store) as watch:
-        await asyncio.to_thread(save, store.folder / "R0001.yaml")
+        await asyncio.to_thread(STYLES[style], store.folder / "R0001.yaml")
         await until(lambda: bool(watch.changes))
         await _settle(store)
         await until(lambda: watch.changes[-1].rule_id == "R0002")
         first = [change for change in watch.changes if change.rule_id == "R0001"]
         assert [change.upserted.rule_version for change in first] == [4]
         assert [change.upserted.load_error for change in first] == [""]
-
-
-async def test_sed_in_place_is_one_change(store: Store) -> None:
-    async with watching(store) as watch:
-        path = store.folder / "R0001.yaml"
-        done = await asyncio.create_subprocess_exec(
-            "sed", "-i", "s/rule_version: 3/rule_version: 9/", str(path)
-        )
-        assert await done.wait() == 0
-        await until(lambda: bool(watch.changes))
-        assert watch.changes[0].upserted.rule_version == 9
-        await _settle(store)
-        await until(lambda: watch.changes[-1].rule_id == "R0002")
-        assert [c.rule_id for c in watch.changes] == ["R0001", "R0002"]
 
 
 async def test_a_new_rule_arrives_and_a_deleted_one_goes(store: Store) -> None:
@@ -213,10 +232,10 @@ async def test_a_storm_of_two_hundred_files_ends_in_the_right_state(store: Store
         assert {latest[i].upserted.rule_version for i in present} == {2}
 
 
-async def test_a_folder_that_is_replaced_is_followed_on(store: Store, sound_rules: Path) -> None:
+async def test_a_folder_that_is_replaced_is_followed_on(store: Store) -> None:
     """A checkout that removes and recreates the folder neither drops rules nor ends the watch."""
     fresh = store.folder.with_name("fresh")
-    shutil.copytree(sound_rules / "ttp", fresh)
+    shutil.copytree(store.folder, fresh)
     store.folder.rename(store.folder.with_name("old"))
     fresh.rename(store.folder)
     path = store.folder / "R0001.yaml"
@@ -245,3 +264,25 @@ async def test_the_stream_ends_with_unavailable_when_the_store_stops(store: Stor
         await until(lambda: watch.error is not None)
         assert watch.error is not None
         assert watch.error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_state_outlives_edits_and_reverts_by_itself(store: Store) -> None:
+    """Definition and state are two planes: neither touches the other."""
+    path = store.folder / "R0001.yaml"
+    request = pb.SetRuleStateRequest(
+        rule_id="R0001", mode=rule_pb2.RULE_MODE_CLIPPED, confidence_max=0.4
+    )
+    request.expire_time.FromDatetime(datetime.now(UTC) + timedelta(seconds=1))
+    async with watching(store) as watch:
+        await store.stub.SetRuleState(request)
+        await asyncio.to_thread(_atomic_rename, path)
+        await until(lambda: store.book.rule("R0001").rule_version == 4)
+        await until(lambda: store.book.rule("R0001").state.mode == rule_pb2.RULE_MODE_ENABLED)
+        await until(lambda: watch.messages[-1].revision == store.log.revision)
+        seen = [(c.upserted.rule_version, c.upserted.state.mode) for c in watch.changes]
+    assert seen == [
+        (3, rule_pb2.RULE_MODE_CLIPPED),
+        (4, rule_pb2.RULE_MODE_CLIPPED),
+        (4, rule_pb2.RULE_MODE_ENABLED),
+    ]
+    assert "state" not in path.read_text(encoding="utf-8")
