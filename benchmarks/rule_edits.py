@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """From saving a rule to the first tag by its new version, in the ways editors save files.
 
-Run with `./dev bench rule_edits` or `python benchmarks/rule_edits.py [EDITS]`. A real rule-store
+Run with `./dev bench rule_edits` or `python -m benchmarks.rule_edits [EDITS]`. A real rule-store
 watches a copy of the shipped rules, a real tagger follows it. The clock starts when the save is
-done and stops with the first answer of the tagger that holds a tag by the new version.
+done and stops with the first answer of the tagger that holds a tag by the new version. Then the
+same with one edit after another among 2,000 synthetic rules.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import os
 import random
 import shutil
 import statistics
+import string
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from benchmarks.rule_plane import RulePlane, rule_text
 
 RULES = Path(__file__).resolve().parent.parent / "rules"
 RULE_ID = "R9001"
+LARGE_RULES = 2_000
 
 
 def in_place(path: Path, text: str) -> None:
@@ -129,6 +134,27 @@ async def measure(edits: int) -> dict[str, list[float]]:
     return found
 
 
+async def measure_large(edits: int) -> tuple[float, list[float]]:
+    """Edit one rule of a large pack; gives the start of both processes and each edit, in s."""
+    chooser = random.Random(5)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "ttp"
+        folder.mkdir()
+        for number in range(LARGE_RULES):
+            word = "".join(chooser.choices(string.ascii_lowercase, k=9))
+            path = folder / f"S{number:04}.yaml"
+            path.write_text(rule_text(path.stem, 1, word), encoding="utf-8")
+        began = time.monotonic()
+        async with RulePlane(Path(name)) as plane:
+            ready_s = time.monotonic() - began
+            in_place(plane.folder / f"{RULE_ID}.yaml", rule_text(RULE_ID, 1))
+            await plane.until("probe", lambda tags: RULE_ID in tags)
+            times = [
+                await first_tag(plane, atomic_rename, version) for version in range(2, edits + 2)
+            ]
+    return ready_s, times
+
+
 def main() -> None:
     """Print the figures."""
     edits = int(sys.argv[1]) if len(sys.argv) > 1 else 20
@@ -140,6 +166,12 @@ def main() -> None:
             f"  {style:<20}{len(ms):>5} edits  median {statistics.median(ms):6.0f}  "
             f"p99 {percentile(ms, 0.99):6.0f}  most {max(ms):6.0f}   (target 500)"
         )
+    ready_s, times = asyncio.run(measure_large(edits))
+    print(
+        f"{LARGE_RULES:,} rules: store and tagger started and loaded in {ready_s:.1f} s, "
+        f"an edit is live in {1e3 * statistics.median(times):.0f} ms, at most "
+        f"{1e3 * max(times):.0f} ms (target 500)"
+    )
 
 
 if __name__ == "__main__":
