@@ -53,7 +53,7 @@ async def test_beats_carry_progress(unix: Settings, nats_url: str) -> None:
     """One at once and then at every interval, each with what the service tells at that moment."""
     handled = [0]
 
-    def progress() -> dict[str, int]:
+    async def progress() -> dict[str, int]:
         handled[0] += 7
         return {"events_handled": handled[0]}
 

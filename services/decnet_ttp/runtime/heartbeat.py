@@ -20,16 +20,16 @@ import nats.errors
 import orjson
 from nats.aio.msg import Msg
 
+from decnet_ttp.core.errors import DecnetError
 from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.figures import Figure, Progress
 from decnet_ttp.runtime.pacing import pause, unless_stopped
-
-#: What a service tells of its progress: counters, ages in seconds, moments in epoch seconds.
-Progress = Callable[[], Mapping[str, str | int | float | bool | None]]
 
 #: Whoever asks for a stop is logged, if the name is one.
 _NAME = re.compile(r"[\w.@:-]{1,64}", re.ASCII)
 
+_ASK_S = 5.0
 _PUBLISH_S = 5.0
 _CLOSE_S = 2.0
 _RETRY_S = 5.0
@@ -53,11 +53,6 @@ def stop_request(service: str, *, requested_by: str) -> Envelope:
     return Envelope(topic=control_subject(service), type="control", payload=payload)
 
 
-def no_progress() -> Mapping[str, str | int | float | bool | None]:
-    """Tell nothing beyond life."""
-    return {}
-
-
 class Heartbeat:
     """Beats of one process of a service, and its ear for requests to stop.
 
@@ -67,7 +62,8 @@ class Heartbeat:
         settings: URL of the bus and the interval.
         service: Name of the service, one token of a subject.
         request_stop: Begins the orderly end.
-        progress: Asked at each beat; must be quick. What it returns is added to the beat.
+        progress: What is added to the beat. Left out when it takes too long, or raises
+            DecnetError, nats.errors.Error or OSError.
     """
 
     def __init__(
@@ -76,7 +72,7 @@ class Heartbeat:
         *,
         service: str,
         request_stop: Callable[[], None],
-        progress: Progress = no_progress,
+        progress: Progress,
     ) -> None:
         self._settings = settings
         self._service = service
@@ -124,9 +120,10 @@ class Heartbeat:
         if not bus.nc.is_connected:
             return
         subject = health_subject(self._service)
+        told = await self._ask()
         now = time.time()
         payload = {
-            **self._progress(),
+            **told,
             "worker": self._service,
             "instance": self._instance,
             "ts": now,
@@ -140,6 +137,18 @@ class Heartbeat:
                 "heart-beat left out",
                 extra={"service": self._service, "error": type(error).__name__},
             )
+
+    async def _ask(self) -> Mapping[str, Figure]:
+        try:
+            async with asyncio.timeout(_ASK_S):
+                return await self._progress()
+        except (DecnetError, nats.errors.Error, OSError, TimeoutError) as error:
+            # What it asks is away; that the process lives is told all the same.
+            _log.debug(
+                "progress left out",
+                extra={"service": self._service, "error": type(error).__name__},
+            )
+            return {}
 
     async def _obey(self, message: Msg) -> None:
         """Stop when asked to; everything else is only logged."""

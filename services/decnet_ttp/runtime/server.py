@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import signal
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from decnet_ttp import program_version
 from decnet_ttp.runtime.boundary import ErrorInterceptor
 from decnet_ttp.runtime.config import Settings, SettingsError
+from decnet_ttp.runtime.figures import Collect, Family, Figure, Progress, gauge
 from decnet_ttp.runtime.health import EndingHealthServicer
+from decnet_ttp.runtime.listening import host_and_port, is_loopback
 
 #: Bound on one message between services, in bytes.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -29,8 +32,6 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _POLL_STARTING_S = 0.05
 _POLL_RUNNING_S = 2.0
 
-_MAX_PORT = 65_535
-
 #: A client looks its target up again only when a connection ends; so that it finds replicas added
 #: later, connections end at this age. Calls and streams that run on one finish undisturbed.
 _CONNECTION_AGE_MS = 30_000
@@ -38,17 +39,7 @@ _CONNECTION_AGE_MS = 30_000
 _log = logging.getLogger(__name__)
 
 Ready = Callable[[], Awaitable[bool]]
-Progress = Callable[[], Mapping[str, str | int | float | bool | None]]
 Task = Callable[[asyncio.Event], Awaitable[None]]
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _remove_stale_socket(path: Path) -> None:
@@ -78,14 +69,22 @@ class Server:
         settings: Where to listen, with which certificates, how long to take at the end.
         name: Name of the service, for the log and for its heart-beats, which it has wherever a
             bus is set.
-        progress: What heart-beats tell beyond life: counters, ages in seconds, moments in epoch
-            seconds. Must be quick.
+        progress: What heart-beats tell beyond life.
+        metrics: What is on the metrics page, where one is set, beyond the process itself.
     """
 
-    def __init__(self, settings: Settings, *, name: str, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: str,
+        progress: Progress | None = None,
+        metrics: Sequence[Collect] = (),
+    ) -> None:
         self._settings = settings
         self._name = name
         self._progress = progress
+        self._metrics = metrics
         self._server = grpc.aio.server(
             interceptors=[ErrorInterceptor()],
             options=[
@@ -103,6 +102,7 @@ class Server:
         self._stop = asyncio.Event()
         self._serving: bool | None = None
         self.address = ""
+        self.metrics_address = ""
 
     def add(
         self, register: Callable[[Any, grpc.aio.Server], None], servicer: object, full_name: str
@@ -129,13 +129,14 @@ class Server:
             _remove_stale_socket(path)
             self._bind_port(listen, None)
             return listen
-        host, _, port = listen.rpartition(":")
-        if not (host and port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
+        parts = host_and_port(listen)
+        if parts is None:
             raise SettingsError(
                 f"listen: {listen} is no address; use unix:/path/to.sock or host:port"
             )
+        host, _ = parts
         credentials = _server_credentials(self._settings)
-        if credentials is None and not _is_loopback(host) and not self._settings.insecure:
+        if credentials is None and not is_loopback(host) and not self._settings.insecure:
             raise SettingsError(
                 f"listen: {listen} is reachable from other hosts without TLS; set tls_cert, "
                 "tls_key and tls_ca, or insecure=true inside a network you trust"
@@ -213,7 +214,8 @@ class Server:
                 extra={"service": self._name, "address": self.address, "pid": os.getpid()},
             )
             try:
-                await self._run_tasks(ready, [*tasks, *self._tasks_of_our_own()])
+                async with self._metrics_page():
+                    await self._run_tasks(ready, [*tasks, *self._tasks_of_our_own()])
             finally:
                 self._stop.set()
                 await self._set_serving(False)
@@ -238,9 +240,33 @@ class Server:
         )
         return [beats.run]
 
-    def _tell_progress(self) -> Mapping[str, str | int | float | bool | None]:
-        told = self._progress() if self._progress else {}
+    async def _tell_progress(self) -> Mapping[str, Figure]:
+        told = await self._progress() if self._progress else {}
         return {**told, "ready": bool(self._serving)}
+
+    @asynccontextmanager
+    async def _metrics_page(self) -> AsyncIterator[None]:
+        if not self._settings.metrics_listen:
+            yield
+            return
+        # The client library is for those who want the page.
+        from decnet_ttp.runtime.metrics import MetricsPage  # noqa: PLC0415
+
+        async with MetricsPage(self._settings, [self._own_figures, *self._metrics]) as page:
+            self.metrics_address = page.address
+            yield
+
+    async def _own_figures(self) -> list[Family]:
+        return [
+            Family(
+                "build_info",
+                "gauge",
+                "Version of the program; always 1.",
+                {(self._name, program_version()): 1},
+                ("service", "version"),
+            ),
+            gauge("ready", "1 while the service can do its work.", float(bool(self._serving))),
+        ]
 
     async def _run_tasks(self, ready: Ready, tasks: Sequence[Task]) -> None:
         async with asyncio.TaskGroup() as group:
