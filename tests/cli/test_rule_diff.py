@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from cli.rule_command import command_row, rules, write_rows, write_rule
 from decnet_ttp.runtime.bus import Envelope, connect_bus, ensure_streams
 from decnet_ttp.runtime.config import Settings
+
+SHIPPED = Path(__file__).parents[2] / "rules"
 
 
 @pytest.fixture
@@ -138,3 +141,22 @@ async def test_a_faulty_rule_does_not_pass_for_a_removed_one(
     done = await rules("diff", *packs, "--corpus", corpus)
     assert (done.code, done.out) == (1, "")
     assert "new has faulty rules" in done.err
+
+
+async def test_changed_data_of_a_lifter_has_its_rules_looked_at(tmp_path: Path) -> None:
+    """A provider's mapping stands beside the rules; their files are the same in both packs."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        shutil.copytree(SHIPPED / "intel", folder / "intel")
+        (folder / "ttp").mkdir()
+        for path in (SHIPPED / "ttp").glob("*.yaml"):
+            if "kind: lifter:intel" in path.read_text(encoding="utf-8"):
+                shutil.copy(path, folder / "ttp")
+    corpus = write_rows(tmp_path / "c.jsonl", ROWS[0])
+    same = await rules("diff", old, new, "--corpus", corpus, "--json")
+    assert (same.code, same.json()["rules_changed"]) == (0, [])
+    mapping = new / "intel" / "feodo.yaml"
+    mapping.write_text(mapping.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    edited = await rules("diff", old, new, "--corpus", corpus, "--json")
+    assert edited.json()["rules_changed"] == sorted(p.stem for p in (old / "ttp").iterdir())
+    assert edited.code == 0

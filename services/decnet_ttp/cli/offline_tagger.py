@@ -17,7 +17,7 @@ from decnet_ttp.core.errors import FailedPreconditionError
 from decnet_ttp.core.tags import CONFIDENCE_FLOOR
 from decnet_ttp.ingest.batch import TaggerRequests, Upstream, sink_of
 from decnet_ttp.rule_store.app import load_vocabulary
-from decnet_ttp.rule_store.loader import load_pack
+from decnet_ttp.rule_store.loader import RULES_FOLDER, load_pack
 from decnet_ttp.rule_store.shipped import shipped_rules_dir
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.tagger.evaluation import Evaluation
@@ -84,6 +84,7 @@ class OfflineTagger:
     Args:
         rules: The rules, as the rule-store would send them.
         catalogue: The ATT&CK release.
+        rules_dir: Directory whose data lifters use (provider mappings); None for the program's.
 
     Attributes:
         events: Events that some rule reads, so far.
@@ -92,12 +93,13 @@ class OfflineTagger:
 
     rules: Iterable[rule_pb2.Rule]
     catalogue: Catalogue
+    rules_dir: Path | None = None
     events: int = field(default=0, init=False)
     failures: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Compile the rules."""
-        self.lifters = load_lifters(())
+        self.lifters = load_lifters((), self.rules_dir)
         self.rule_set = RuleSet.empty().changed(self.rules, (), self.lifters, self.catalogue)
         self._evaluation = Evaluation(self.lifters, attack_release=self.catalogue.attack_release)
         self._kinds = frozenset(
@@ -132,6 +134,11 @@ class OfflineTagger:
                     tag for tag in group.tags if tag.confidence >= CONFIDENCE_FLOOR
                 ]
         return (TaggedRow(row, own) for row, own in zip(rows, tags, strict=True))
+
+
+def rules_dir_of(settings: Settings, path: Path | None) -> Path | None:
+    """Return the rules directory that goes with some rules: itself, else the one in use."""
+    return path if path is not None and (path / RULES_FOLDER).is_dir() else settings.rules_dir
 
 
 def in_batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

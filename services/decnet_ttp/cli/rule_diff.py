@@ -83,20 +83,22 @@ def diff(
     OLD and NEW are rules directories, folders of rule files or single files. Ends with 0 when both
     give the same tags, with 1 when they do not.
     """
-    from decnet_ttp.cli.offline_tagger import OfflineTagger, load_rules
+    from decnet_ttp.cli.offline_tagger import OfflineTagger, load_rules, rules_dir_of
 
     if bool(corpora) == (since is not None):
         raise click.UsageError("give either --corpus or --since")
     settings = connection.settings
     before, catalogue = load_rules(settings, old, all_sound=True)
     after, _ = load_rules(settings, new, all_sound=True)
-    edited = _edited(before, after)
+    folders = [rules_dir_of(settings, path) for path in (old, new)]
+    edited = _edited(before, after, same_data=_data(folders[0]) == _data(folders[1]))
     packs = [
         OfflineTagger(
             [_stable(rule) if trial else rule for rule in rules if rule.rule_id in edited],
             catalogue,
+            folder,
         )
-        for rules in (before, after)
+        for rules, folder in zip((before, after), folders, strict=True)
     ]
     found = Found(examples)
     if edited:
@@ -110,8 +112,22 @@ def diff(
         click.get_current_context().exit(1)
 
 
-def _edited(before: Sequence[Rule], after: Sequence[Rule]) -> list[str]:
-    """Return the ids of rules that could give other tags; the others need no look."""
+def _data(rules_dir: Path | None) -> dict[str, bytes]:
+    """Return what lifters may read beside the rules: every other folder's files."""
+    if rules_dir is None:
+        return {}
+    found = (path for path in rules_dir.glob("*/*.yaml") if path.parent.name != "ttp")
+    return {str(path.relative_to(rules_dir)): path.read_bytes() for path in found}
+
+
+def _edited(before: Sequence[Rule], after: Sequence[Rule], *, same_data: bool) -> list[str]:
+    """Return the ids of rules that could give other tags; the others need no look.
+
+    Args:
+        before: The old rules.
+        after: The new ones.
+        same_data: Whether what lifters read beside their rules is the same.
+    """
 
     def definition(rule: Rule) -> bytes:
         kept = type(rule)(applies_to=rule.applies_to, emissions=rule.emissions, status=rule.status)
@@ -123,7 +139,10 @@ def _edited(before: Sequence[Rule], after: Sequence[Rule]) -> list[str]:
 
     old = {rule.rule_id: definition(rule) for rule in before}
     new = {rule.rule_id: definition(rule) for rule in after}
-    return sorted(each for each in old.keys() | new.keys() if old.get(each) != new.get(each))
+    edited = {each for each in old.keys() | new.keys() if old.get(each) != new.get(each)}
+    if not same_data:
+        edited |= {rule.rule_id for rule in after if rule.HasField("lifter_predicate")}
+    return sorted(edited)
 
 
 def _stable(rule: Rule) -> Rule:

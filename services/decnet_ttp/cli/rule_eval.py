@@ -40,11 +40,13 @@ def eval_rules(files: Sequence[Path], *, rules_path: Path | None, as_json: bool)
     FILE has one JSON object a line: `id`, `source_kind`, `payload`, and if known `techniques` (a
     list of ids) or `benign` (true). A session is fanned out as ingest does. `-` is standard input.
     """
-    from decnet_ttp.cli.offline_tagger import OfflineTagger, load_rules
+    from decnet_ttp.cli.offline_tagger import OfflineTagger, load_rules, rules_dir_of
     from decnet_ttp.cli.rule_scores import Scores
 
-    rules, catalogue = load_rules(load_settings(), rules_path)
-    tagger, scores = OfflineTagger(rules, catalogue), Scores(catalogue)
+    settings = load_settings()
+    rules, catalogue = load_rules(settings, rules_path)
+    tagger = OfflineTagger(rules, catalogue, rules_dir_of(settings, rules_path))
+    scores = Scores(catalogue)
     began = time.monotonic()
     run(_evaluate(files, tagger, scores, _print_row if as_json else lambda *_: None))
     took_s = time.monotonic() - began

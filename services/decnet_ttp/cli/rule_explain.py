@@ -138,7 +138,7 @@ def _read_by(rule: Rule, events: Sequence[Event], row: Row) -> list[Event]:
 def _offline(
     connection: Connection, rules_path: Path | None, rule_id: str, row: Row
 ) -> tuple[Rule, list[Explained]]:
-    from decnet_ttp.cli.offline_tagger import OfflineTagger, load_rules
+    from decnet_ttp.cli.offline_tagger import OfflineTagger, load_rules, rules_dir_of
     from decnet_ttp.tagger.explanation import explain_event
 
     rules, catalogue = load_rules(connection.settings, rules_path)
@@ -146,7 +146,8 @@ def _offline(
     if not own:
         known = ", ".join(rule.rule_id for rule in rules[:8])
         raise NotFoundError(f"there is no rule {rule_id}; there are {known}, …")
-    tagger = OfflineTagger(own, catalogue)
+    rules_dir = rules_dir_of(connection.settings, rules_path)
+    tagger = OfflineTagger(own, catalogue, rules_dir)
     rule_set = tagger.rule_set
     return own[0], [
         Explained(event, explain_event(own[0], event, tagger.lifters, rule_set))
