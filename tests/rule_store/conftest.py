@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +27,10 @@ def sound_rules() -> Path:
 def broken_rules() -> Path:
     """A folder of rules each of which has a fault."""
     return HERE / "broken"
+
+
+@pytest.fixture
+def socket_path() -> Iterator[str]:
+    folder = tempfile.mkdtemp(prefix="rs-")
+    yield f"unix:{folder}/rule-store.sock"
+    shutil.rmtree(folder)
