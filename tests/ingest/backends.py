@@ -84,15 +84,23 @@ class Store(
         if any(group.origin_id == self.refused_origin for group in request.groups):
             raise InvalidArgumentError("cannot store that", field="groups")
         new = known = 0
+        answer = tag_store_service_pb2.InsertTagsResponse()
         for group in request.groups:
             fresh = [tag.source_id for tag in group.tags if tag.source_id not in self.tags]
             new += len(fresh)
             known += len(group.tags) - len(fresh)
             for source_id in fresh:
                 self.tags[source_id] = group.anchor.attacker_uuid
-            if fresh:
+            if fresh and not request.silent:
                 self.announced.append(group.origin_id)
-        return tag_store_service_pb2.InsertTagsResponse(inserted_count=new, known_count=known)
+            if request.count_origins:
+                answer.origins.add(
+                    origin_id=group.origin_id,
+                    inserted_count=len(fresh),
+                    known_count=len(group.tags) - len(fresh),
+                )
+        answer.inserted_count, answer.known_count = new, known
+        return answer
 
     async def ResolveAttackers(self, request: Any, context: Any) -> Any:
         if self.error is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.ingest import dead_letters
-from decnet_ttp.runtime.bus import DLQ_STREAM, EVENTS_STREAM
+from decnet_ttp.runtime.bus import DLQ_STREAM
 from ingest.backends import until
 from ingest.rig import SUBJECT, Rig
 
@@ -44,14 +44,16 @@ async def test_message_that_trickles_in_is_tagged_at_once(rig: Rig) -> None:
             await until(lambda number=number: f"s{number}#cmd0" in rig.store.tags, within_s=1.0)
 
 
-async def test_stop_finishes_what_is_held(rig: Rig) -> None:
-    async with rig.consumer() as consumer:
+async def test_stop_finishes_what_is_held_and_hands_back_the_rest(rig: Rig) -> None:
+    async with rig.consumer(ack_wait_s=60.0) as consumer:
         for number in range(50):
             await rig.publish(f"s{number}", "id")
         await until(lambda: consumer.counters.handled > 0)
-    info = await rig.bus.js.consumer_info(EVENTS_STREAM, "test")
-    assert info.num_ack_pending == 0
     assert len(rig.store.tags) == consumer.counters.handled
+    async with rig.consumer(ack_wait_s=60.0) as successor:
+        await until(rig.settled, within_s=10.0)
+        assert consumer.counters.handled + successor.counters.handled == 50
+        assert successor.counters.known == 0
 
 
 async def test_undecodable_and_anchorless_messages_become_dead_letters(rig: Rig) -> None:

@@ -7,14 +7,27 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
-from decnet_ttp.ingest.consumer import Consumer
+from decnet_ttp.ingest.backfill import Backfill
+from decnet_ttp.ingest.consumer import Consumer, Counters
+from decnet_ttp.ingest.dead_letter_box import DeadLetterBox
 from decnet_ttp.ingest.directory import Directory
 from decnet_ttp.ingest.dispatch import Dispatcher
 from decnet_ttp.ingest.feed import Feed
+from decnet_ttp.ingest.heartbeat import Heartbeat
+from decnet_ttp.ingest.inputs.catalogue import SUBJECTS
+from decnet_ttp.ingest.intel_records import IntelRecords
+from decnet_ttp.ingest.parking import Parking, Schedule
 from decnet_ttp.ingest.pipeline import Pipeline
 from decnet_ttp.ingest.servicer import IngestServicer
+from decnet_ttp.ingest.shelf import DUE_SUBJECTS, NatsShelf
 from decnet_ttp.ingest.submission import Submission
-from decnet_ttp.runtime.bus import EVENTS_STREAM, connect_bus, ensure_streams_until_done
+from decnet_ttp.runtime.bus import (
+    EVENTS_STREAM,
+    PARKED_STREAM,
+    Bus,
+    connect_bus,
+    ensure_streams_until_done,
+)
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.server import Server
@@ -24,11 +37,13 @@ from decnet_ttp.v1 import (
     tag_store_service_pb2_grpc,
 )
 
-#: Name of the durable consumer that all replicas share.
+#: Names of the durable consumers that all replicas share.
 DURABLE = "decnet-ttp-ingest"
+DURABLE_PARKED = "decnet-ttp-ingest-parked"
 
-#: What is consumed. Everything else stays in the stream for whoever reads it later.
-SUBJECTS = ("attacker.session.ended",)
+#: Waiting for a tagger, in seconds: soon at first, every few minutes while it stays away, and
+#: never given up within the age of the stream.
+_TAGGER_SCHEDULE = Schedule(first_s=10.0, longest_s=300.0, limit_s=10 * 365 * 86_400.0)
 
 
 async def run(settings: Settings) -> None:
@@ -52,42 +67,104 @@ async def run(settings: Settings) -> None:
             create_missing=settings.anchor_policy == "create",
             clock=time.monotonic,
         )
-        feed = Feed(
-            bus,
-            stream=EVENTS_STREAM,
-            durable=DURABLE,
-            subjects=SUBJECTS,
-            ack_wait_s=settings.ingest_ack_wait_s,
+        intel = IntelRecords(bus)
+        pipeline = Pipeline(
+            directory=directory, dispatcher=dispatcher, tag_store=tag_store, intel=intel
         )
-        consumer = Consumer(
-            bus=bus,
-            feed=feed,
-            pipeline=Pipeline(directory=directory, dispatcher=dispatcher, tag_store=tag_store),
-            batch_messages=settings.ingest_batch_messages,
-            max_in_flight=settings.ingest_max_in_flight,
-            ack_wait_s=settings.ingest_ack_wait_s,
-            max_deliveries=settings.ingest_max_deliveries,
+        shelf = NatsShelf(bus)
+        parking = _parking(settings, shelf, directory, dispatcher)
+        counters = Counters()
+        consumer, parked = (
+            _consumer(settings, bus, pipeline, parking, counters, feed)
+            for feed in _feeds(settings, bus)
         )
         servicer = IngestServicer(
             bus=bus,
             durable=DURABLE,
-            consumer=consumer,
+            counters=counters,
             dispatcher=dispatcher,
             submission=Submission(directory=directory, dispatcher=dispatcher, tag_store=tag_store),
+            letters=DeadLetterBox(bus, shelf),
+            backfill=Backfill(bus, pipeline),
         )
         opened = asyncio.Event()
-
-        async def consume(stop: asyncio.Event) -> None:
-            await ensure_streams_until_done(bus.js, settings, stop)
-            opened.set()
-            await consumer.run(stop)
-
-        async def ready() -> bool:
-            return opened.is_set() and bus.nc.is_connected and dispatcher.ready
-
         server = Server(settings, name="ingest").add(
             ingest_service_pb2_grpc.add_IngestServiceServicer_to_server,
             servicer,
             "decnet_ttp.v1.IngestService",
         )
+        heartbeat = Heartbeat(
+            bus, durable=DURABLE, counters=counters, request_stop=server.request_stop
+        )
+
+        async def consume(stop: asyncio.Event) -> None:
+            await ensure_streams_until_done(bus.js, settings, stop)
+            await intel.load(stop)
+            opened.set()
+            async with asyncio.TaskGroup() as group:
+                for task in (consumer.run, parked.run, parking.watch, intel.follow, heartbeat.run):
+                    group.create_task(task(stop))
+
+        async def ready() -> bool:
+            return opened.is_set() and bus.nc.is_connected and dispatcher.ready
+
         await server.run(ready=ready, tasks=[consume, dispatcher.follow])
+
+
+def _feeds(settings: Settings, bus: Bus) -> tuple[Feed, Feed]:
+    """Return the feeds of what comes in, and of what has waited."""
+    return (
+        Feed(
+            bus,
+            stream=EVENTS_STREAM,
+            durable=DURABLE,
+            subjects=SUBJECTS,
+            ack_wait_s=settings.ingest_ack_wait_s,
+        ),
+        Feed(
+            bus,
+            stream=PARKED_STREAM,
+            durable=DURABLE_PARKED,
+            subjects=DUE_SUBJECTS,
+            ack_wait_s=settings.ingest_ack_wait_s,
+        ),
+    )
+
+
+def _consumer(
+    settings: Settings,
+    bus: Bus,
+    pipeline: Pipeline,
+    parking: Parking,
+    counters: Counters,
+    feed: Feed,
+) -> Consumer:
+    return Consumer(
+        bus=bus,
+        feed=feed,
+        pipeline=pipeline,
+        batch_messages=settings.ingest_batch_messages,
+        # What has waited does not need to be as fast as what comes in.
+        max_in_flight=settings.ingest_max_in_flight if feed.stream == EVENTS_STREAM else 1,
+        ack_wait_s=settings.ingest_ack_wait_s,
+        max_deliveries=settings.ingest_max_deliveries,
+        parking=parking,
+        counters=counters,
+    )
+
+
+def _parking(
+    settings: Settings, shelf: NatsShelf, directory: Directory, dispatcher: Dispatcher
+) -> Parking:
+    return Parking(
+        shelf=shelf,
+        schedule=Schedule(
+            first_s=settings.park_first_delay_s,
+            longest_s=settings.park_longest_delay_s,
+            limit_s=settings.park_limit_s,
+        ),
+        tagger_schedule=_TAGGER_SCHEDULE,
+        appeared=directory.who_appeared,
+        taggers_back=lambda: all(item.reachable for item in dispatcher.taggers),
+        poll_s=settings.park_poll_s,
+    )

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from decnet_ttp.core.addresses import canonical_ip
+from decnet_ttp.ingest.fields import text, uuid_text
 from decnet_ttp.v1 import event_pb2, tagger_service_pb2
+
+if TYPE_CHECKING:
+    from decnet_ttp.ingest.inputs.reading import Input
 
 #: Bounds of one TagEvents request: events, and bytes of text (a guess below the message bound).
 MAX_EVENTS = 2_000
@@ -17,47 +21,62 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
 @dataclass(slots=True)
 class Upstream:
-    """One upstream message that was read.
+    """One upstream message that was read, as far as it is about one attacker or identity.
 
     Attributes:
         origin_id: Identifier of the message.
         topic: Subject it came on.
         payload: Its JSON object.
         size_bytes: Its size on the bus.
+        kind: Type of its envelope.
         ip: Canonical source address, empty when the payload names none.
         attacker_uuid: Attacker, from the payload or the directory.
         identity_uuid: Identity, likewise.
+        source: How its payload becomes events; None: as a session's.
+        members: Further attackers it is about, where it names several.
+        insist: Whether the directory is asked even if it just did not know the address.
     """
 
     origin_id: str
     topic: str
     payload: Mapping[str, Any]
     size_bytes: int
+    kind: str = ""
     ip: str = ""
     attacker_uuid: str = ""
     identity_uuid: str = ""
+    source: Input | None = None
+    members: list[Upstream] = field(default_factory=list)
+    insist: bool = False
 
     def read_anchor(self) -> bool:
         """Read what the payload says of the anchor; returns whether there is anything."""
-        self.attacker_uuid = _text(self.payload.get("attacker_uuid"))
-        self.identity_uuid = _text(self.payload.get("identity_uuid"))
-        self.ip = canonical_ip(_text(self.payload.get("attacker_ip"))) or ""
+        self.attacker_uuid = uuid_text(self.payload.get("attacker_uuid"))
+        self.identity_uuid = uuid_text(self.payload.get("identity_uuid"))
+        self.ip = canonical_ip(text(self.payload.get("attacker_ip"))) or ""
+        return self.named
+
+    @property
+    def named(self) -> bool:
+        """Whether anybody is named who could be found."""
         return bool(self.attacker_uuid or self.identity_uuid or self.ip)
+
+    @property
+    def anchored(self) -> bool:
+        """Whether it is known whom the message is about."""
+        return bool(self.attacker_uuid or self.identity_uuid)
 
     @property
     def session_id(self) -> str:
         """Session, empty when there is none."""
-        return _text(self.payload.get("session_id"))[:512]
+        return text(self.payload.get("session_id"))[:512]
 
     @property
     def decky_id(self) -> str:
         """Decoy, empty when unknown."""
-        return _text(self.payload.get("decky_id"))[:512]
-
-
-def _text(value: Any) -> str:
-    # PostgreSQL's text cannot hold NUL, and no identifier has one for a good reason.
-    return value.replace("\0", "") if isinstance(value, str) else ""
+        payload = self.payload
+        found = payload.get("decky_id") or payload.get("decky") or payload.get("decky_name")
+        return text(found)[:512]
 
 
 @dataclass(slots=True)

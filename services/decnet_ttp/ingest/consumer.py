@@ -23,9 +23,12 @@ from decnet_ttp.core.errors import (
 )
 from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.dead_letters import Reason, bury
+from decnet_ttp.ingest.delivery import Delivery, HeaderError
 from decnet_ttp.ingest.feed import Feed
+from decnet_ttp.ingest.inputs.catalogue import input_for
+from decnet_ttp.ingest.parking import Parking
 from decnet_ttp.ingest.pipeline import Outcome, Pipeline
-from decnet_ttp.runtime.bus import Bus, Envelope, EnvelopeError
+from decnet_ttp.runtime.bus import PARKED_STREAM, Bus, Envelope, EnvelopeError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,6 +44,9 @@ _MAX_ORIGIN_BYTES = 512
 #: Longest delay of a redelivery, in seconds.
 _MAX_DELAY_S = 60.0
 
+#: Deliveries after which a message that a tagger has not seen waits outside the window.
+_DELIVERIES_IN_WINDOW = 5
+
 _log = logging.getLogger(__name__)
 
 
@@ -53,6 +59,7 @@ class Counters:
     known: int = 0
     redelivered: int = 0
     dead_letters: int = 0
+    parked: int = 0
     failures: int = 0
     wrong_fields: int = 0
     last_handled_s: float = 0.0
@@ -67,12 +74,17 @@ class Counters:
 
 @dataclass(slots=True)
 class _Item:
-    message: Msg
+    delivery: Delivery
     upstream: Upstream
 
+    @property
+    def message(self) -> Msg:
+        return self.delivery.message
 
-def _origin(ident: str, place: str) -> str:
+
+def origin_of(envelope: Envelope, place: str) -> str:
     """Return the id of a message: its envelope's where that can be kept, else its place."""
+    ident = envelope.id
     usable = ident and "\0" not in ident and len(ident.encode()) <= _MAX_ORIGIN_BYTES
     return ident if usable else place
 
@@ -89,6 +101,8 @@ class Consumer:
         ack_wait_s: The consumer's acknowledgement deadline; half of it is how long a stage that
             is away is waited for before the messages go back to the bus.
         max_deliveries: Deliveries after which a message that is refused becomes a dead letter.
+        parking: Where messages wait whose attacker is unknown; None: they become dead letters.
+        counters: Shared with another consumer of this process.
         clock: Seconds since the epoch.
     """
 
@@ -102,6 +116,8 @@ class Consumer:
         max_in_flight: int,
         ack_wait_s: float,
         max_deliveries: int,
+        parking: Parking | None = None,
+        counters: Counters | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._bus = bus
@@ -111,8 +127,10 @@ class Consumer:
         self._max_in_flight = max_in_flight
         self._ack_wait_s = ack_wait_s
         self._max_deliveries = max_deliveries
+        self._parking = parking
         self._clock = clock
-        self.counters = Counters()
+        self._returned = feed.stream == PARKED_STREAM
+        self.counters = counters or Counters()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until the stop, then finish and acknowledge what is held."""
@@ -125,7 +143,7 @@ class Consumer:
                 if not batch:
                     slots.release()
                     continue
-                task = group.create_task(self._handle(batch))
+                task = group.create_task(self.handle(batch))
                 task.add_done_callback(lambda _: slots.release())
             await self._feed.close()
 
@@ -147,7 +165,8 @@ class Consumer:
             await asyncio.sleep(0.2)
             return []
 
-    async def _handle(self, messages: Sequence[Msg]) -> None:
+    async def handle(self, messages: Sequence[Msg]) -> None:
+        """Process the messages of one batch, and settle each."""
         async with self._kept_alive(messages):
             items = await self._read(messages)
             if items:
@@ -174,22 +193,31 @@ class Consumer:
         """Read the messages; those that cannot be read are buried."""
         items = []
         for message in messages:
+            delivery = Delivery.fresh(message)
             try:
-                envelope = Envelope.decode(message.data, subject=message.subject)
-            except EnvelopeError as error:
-                await self._bury(message, Reason.UNDECODABLE, str(error))
+                if self._returned:
+                    delivery = Delivery.returned(message)
+                envelope = Envelope.decode(message.data, subject=delivery.subject)
+            except (EnvelopeError, HeaderError) as error:
+                await self._bury(delivery, Reason.UNDECODABLE, str(error))
                 continue
-            sequence = message.metadata.sequence.stream
+            source = input_for(envelope.topic)
+            if source is None:
+                await self._done(message)
+                continue
             upstream = Upstream(
-                origin_id=_origin(envelope.id, f"{message.metadata.stream}:{sequence}"),
+                origin_id=origin_of(envelope, delivery.place),
                 topic=envelope.topic,
                 payload=envelope.payload,
                 size_bytes=len(message.data),
+                kind=envelope.type,
+                source=source,
+                insist=self._returned,
             )
-            if not upstream.read_anchor():
-                await self._bury(message, Reason.NO_ANCHOR, "no attacker, identity or address")
+            if not source.read_anchor(upstream):
+                await self._bury(delivery, Reason.NO_ANCHOR, "no attacker, identity or address")
                 continue
-            items.append(_Item(message, upstream))
+            items.append(_Item(delivery, upstream))
         return items
 
     async def _settle(self, items: Sequence[_Item]) -> None:
@@ -220,19 +248,61 @@ class Consumer:
         for item in items:
             origin = item.upstream.origin_id
             if origin in outcome.unanchored:
-                await self._bury(item.message, Reason.NO_ANCHOR, "address is not in the directory")
+                await self._unknown(item)
             elif origin in outcome.delayed:
-                await self._later(item.message)
+                await self._incomplete(item)
             else:
                 await self._done(item.message)
+
+    async def _unknown(self, item: _Item) -> None:
+        """Park a message whose attacker nobody knows; bury it at the end of its time."""
+        if self._parking is None:
+            await self._bury(item.delivery, Reason.NO_ANCHOR, "address is not in the directory")
+            return
+        upstream = item.upstream
+        addresses = [one.ip for one in (upstream, *upstream.members) if one.ip]
+        unknown = [one.ip for one in upstream.members if one.ip and not one.anchored]
+        try:
+            waits = await self._parking.park_unknown(item.delivery, unknown or addresses)
+        except (nats.errors.Error, TimeoutError) as error:
+            _log.warning("message not parked", extra={"error": type(error).__name__})
+            await self._later(item.message)
+            return
+        if waits:
+            self.counters.parked += 1
+            await self._done(item.message)
+        else:
+            await self._bury(
+                item.delivery, Reason.NEVER_APPEARED, "the attacker did not appear in time"
+            )
+
+    async def _incomplete(self, item: _Item) -> None:
+        """Have a message that a tagger has not seen delivered again.
+
+        After a while it waits outside the window, so that it leaves room for others.
+        """
+        deliveries = item.message.metadata.num_delivered
+        if self._parking is None or (deliveries < _DELIVERIES_IN_WINDOW and not self._returned):
+            await self._later(item.message)
+            return
+        try:
+            waits = await self._parking.park_for_tagger(item.delivery)
+        except (nats.errors.Error, TimeoutError) as error:
+            _log.warning("message not parked", extra={"error": type(error).__name__})
+            waits = False
+        if waits:
+            self.counters.parked += 1
+            await self._done(item.message)
+        else:
+            await self._later(item.message)
 
     async def _refused(self, items: Sequence[_Item], error: DecnetError) -> None:
         for item in items:
             deliveries = item.message.metadata.num_delivered
             if isinstance(error, InvalidArgumentError):
-                await self._bury(item.message, Reason.REFUSED, error.reason)
+                await self._bury(item.delivery, Reason.REFUSED, error.reason)
             elif deliveries >= self._max_deliveries:
-                await self._bury(item.message, Reason.RETRIES_USED_UP, error.reason)
+                await self._bury(item.delivery, Reason.RETRIES_USED_UP, error.reason)
             else:
                 await self._later(item.message)
 
@@ -254,9 +324,10 @@ class Consumer:
         except nats.errors.Error as error:
             _log.debug("delay lost", extra={"error": type(error).__name__})
 
-    async def _bury(self, message: Msg, reason: Reason, detail: str) -> None:
+    async def _bury(self, delivery: Delivery, reason: Reason, detail: str) -> None:
+        message = delivery.message
         try:
-            await bury(self._bus.js, message, reason, detail)
+            await bury(self._bus.js, delivery, reason, detail)
         except (nats.errors.Error, TimeoutError) as error:
             _log.warning("dead letter not stored", extra={"error": type(error).__name__})
             await self._later(message)
@@ -266,8 +337,8 @@ class Consumer:
             "dead letter",
             extra={
                 "reason": reason.value,
-                "subject": message.subject,
-                "sequence": message.metadata.sequence.stream,
+                "subject": delivery.subject,
+                "sequence": delivery.sequence,
             },
         )
         await self._done(message)

@@ -6,18 +6,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import Header
 
-#: Headers of a dead letter.
+from decnet_ttp.ingest.delivery import Delivery
+
+#: Headers of a dead letter beside those of the delivery.
 REASON = "Decnet-Reason"
 DETAIL = "Decnet-Detail"
-ORIGIN_SUBJECT = "Decnet-Origin-Subject"
-ORIGIN_SEQUENCE = "Decnet-Origin-Sequence"
-FIRST_ATTEMPT = "Decnet-First-Attempt"
 LAST_ATTEMPT = "Decnet-Last-Attempt"
-ATTEMPTS = "Decnet-Attempts"
 
 _PUBLISH_TIMEOUT_S = 10.0
 
@@ -27,34 +24,30 @@ class Reason(StrEnum):
 
     UNDECODABLE = "UNDECODABLE"
     NO_ANCHOR = "NO_ANCHOR"
+    NEVER_APPEARED = "NEVER_APPEARED"
     REFUSED = "REFUSED"
     RETRIES_USED_UP = "RETRIES_USED_UP"
 
 
-async def bury(js: JetStreamContext, message: Msg, reason: Reason, detail: str) -> None:
+async def bury(js: JetStreamContext, delivery: Delivery, reason: Reason, detail: str) -> None:
     """Store a message as a dead letter; the caller acknowledges it afterwards.
 
-    The deduplication id is the message's place in its stream, so that a crash between the two
-    leaves one letter.
+    The deduplication id is the delivery's place in its stream, so that a crash between the two
+    leaves one letter, and a letter that was replayed and failed again is kept again.
 
     Raises:
         nats.errors.Error: The letter was not stored.
     """
-    metadata = message.metadata
-    now = datetime.now(UTC).isoformat()
     headers = {
-        Header.MSG_ID: f"{metadata.stream}:{metadata.sequence.stream}",
+        **delivery.headers(),
+        Header.MSG_ID: delivery.round,
         REASON: reason.value,
         DETAIL: detail.replace("\n", " ").replace("\r", " ")[:500],
-        ORIGIN_SUBJECT: message.subject,
-        ORIGIN_SEQUENCE: str(metadata.sequence.stream),
-        FIRST_ATTEMPT: metadata.timestamp.astimezone(UTC).isoformat(),
-        LAST_ATTEMPT: now,
-        ATTEMPTS: str(metadata.num_delivered),
+        LAST_ATTEMPT: datetime.now(UTC).isoformat(),
     }
     await js.publish(
         f"dlq.ttp.{reason.value.lower()}",
-        message.data,
+        delivery.message.data,
         headers=headers,
         timeout=_PUBLISH_TIMEOUT_S,
     )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,6 +17,9 @@ from decnet_ttp.v1 import directory_service_pb2, directory_service_pb2_grpc
 #: Addresses of one call (the bound of ResolveAttackers).
 _MAX_SIGHTINGS = 10_000
 _CALL_TIMEOUT_S = 10.0
+
+#: Fields that say when an attacker was seen.
+_TIME_FIELDS = ("started_at", "ended_at", "first_seen", "observed_at", "ts")
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class Directory:
         clock: Monotonic seconds.
         limit: Addresses the cache holds at most.
         lifetime_s: How long an answer is believed, in seconds.
+        unknown_s: How long an address that nobody knew is not asked for again, in seconds.
     """
 
     def __init__(
@@ -52,13 +56,16 @@ class Directory:
         clock: Callable[[], float],
         limit: int = 100_000,
         lifetime_s: float = 60.0,
+        unknown_s: float = 5.0,
     ) -> None:
         self._stub = stub
         self._create_missing = create_missing
         self._clock = clock
         self._limit = limit
         self._lifetime_s = lifetime_s
+        self._unknown_s = unknown_s
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()
 
     async def resolve(self, upstreams: Sequence[Upstream], *, attempts_s: float) -> None:
         """Fill in attacker and identity of every message that names an address only.
@@ -72,7 +79,12 @@ class Directory:
             DecnetError: The directory is away or refuses.
         """
         spans = self._spans(upstreams)
-        asked = [ip for ip, (first_s, last_s) in spans.items() if self._stale(ip, first_s, last_s)]
+        insisted = {upstream.ip for upstream in upstreams if upstream.insist}
+        asked = [
+            ip
+            for ip, (first_s, last_s) in spans.items()
+            if self._stale(ip, first_s, last_s) and (ip in insisted or not self._is_unknown(ip))
+        ]
         for start in range(0, len(asked), _MAX_SIGHTINGS):
             await self._ask(asked[start : start + _MAX_SIGHTINGS], spans, attempts_s)
         for upstream in upstreams:
@@ -80,8 +92,38 @@ class Directory:
             if known is not None and not upstream.attacker_uuid:
                 upstream.attacker_uuid = known.attacker_uuid
                 upstream.identity_uuid = upstream.identity_uuid or known.identity_uuid
-        while len(self._known) > self._limit:
-            self._known.popitem(last=False)
+        for cache in (self._known, self._unknown):
+            while len(cache) > self._limit:
+                cache.popitem(last=False)
+
+    def forget(self, attackers: Collection[str]) -> None:
+        """Ask again for some attackers, because their identity has changed.
+
+        An identity is told by its own UUID; this process may have cached any of its members.
+        """
+        for ip, known in list(self._known.items()):
+            if known.attacker_uuid in attackers or known.identity_uuid in attackers:
+                del self._known[ip]
+
+    async def who_appeared(self, addresses: Sequence[str]) -> list[str]:
+        """Return those of some addresses that the directory knows by now.
+
+        Raises:
+            DecnetError: The directory is away or refuses.
+        """
+        found = []
+        for start in range(0, len(addresses), _MAX_SIGHTINGS):
+            asked = addresses[start : start + _MAX_SIGHTINGS]
+            request = directory_service_pb2.ResolveAttackersRequest()
+            for ip in asked:
+                request.sightings.add(ip=ip)
+            answer = await call(self._stub.ResolveAttackers, request, timeout_s=_CALL_TIMEOUT_S)
+            found += [
+                ip for ip, who in zip(asked, answer.attackers, strict=True) if who.attacker_uuid
+            ]
+        for ip in found:
+            self._unknown.pop(ip, None)
+        return found
 
     @staticmethod
     def _spans(upstreams: Sequence[Upstream]) -> dict[str, tuple[float, float]]:
@@ -94,12 +136,15 @@ class Directory:
             payload = upstream.payload
             times = [
                 stamp.seconds + stamp.nanos / 1e9
-                for field in ("started_at", "ended_at")
-                if read_moment(payload.get(field), stamp)
+                for field in _TIME_FIELDS
+                if field in payload and read_moment(payload[field], stamp)
             ]
             low, high = spans.get(upstream.ip, (float("inf"), float("-inf")))
             spans[upstream.ip] = (min([low, *times]), max([high, *times]))
         return spans
+
+    def _is_unknown(self, ip: str) -> bool:
+        return self._unknown.get(ip, 0.0) > self._clock()
 
     def _stale(self, ip: str, first_s: float, last_s: float) -> bool:
         known = self._known.get(ip)
@@ -127,6 +172,7 @@ class Directory:
         for ip, answer in zip(ips, response.attackers, strict=True):
             if not answer.attacker_uuid:
                 self._known.pop(ip, None)
+                self._unknown[ip] = self._clock() + self._unknown_s
                 continue
             first_s, last_s = spans[ip]
             known = self._known.pop(ip, None)

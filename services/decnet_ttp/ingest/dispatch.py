@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Self
 from decnet_ttp.core.errors import DeadlineExceededError, DecnetError, UnavailableError
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.ingest.batch import TaggerRequests
+from decnet_ttp.ingest.breaker import Breaker
 from decnet_ttp.runtime.clients import call, open_channel
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.v1 import tag_pb2, tagger_service_pb2, tagger_service_pb2_grpc
@@ -22,6 +24,9 @@ _TAG_TIMEOUT_S = 60.0
 #: How often a tagger is asked what it takes: while it is unknown, and afterwards, in seconds.
 _DESCRIBE_UNKNOWN_S = 0.1
 _DESCRIBE_KNOWN_S = 5.0
+_DESCRIBE_AWAY_S = 0.5
+#: Calls one tagger answers for us at once: what bounds the memory of an enormous session there.
+_CALLS_AT_ONCE = 4
 #: Kinds of failure that are logged one by one; later ones are only counted.
 _LOGGED_KINDS = 1_000
 
@@ -37,10 +42,14 @@ class Tagger:
         stub: Its stub.
         kinds: Kinds of events it takes; None until it has been asked.
         reachable: Whether its last call succeeded.
+        breaker: Leaves it alone while it keeps failing.
+        turns: Bounds the calls it answers at once.
     """
 
     target: str
     stub: tagger_service_pb2_grpc.TaggerServiceStub
+    breaker: Breaker
+    turns: asyncio.Semaphore
     kinds: frozenset[str] | None = None
     reachable: bool = False
 
@@ -65,10 +74,12 @@ class Dispatcher:
 
     Args:
         settings: Targets of the taggers.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
+        self._clock = clock
         self._stack = AsyncExitStack()
         self._seen_failures: set[tuple[str, str, str]] = set()
         self._unclaimed: set[str] = set()
@@ -78,7 +89,14 @@ class Dispatcher:
         """Open a channel to every tagger."""
         for target in self._settings.taggers:
             channel = await self._stack.enter_async_context(open_channel(target, self._settings))
-            self.taggers.append(Tagger(target, tagger_service_pb2_grpc.TaggerServiceStub(channel)))
+            self.taggers.append(
+                Tagger(
+                    target,
+                    tagger_service_pb2_grpc.TaggerServiceStub(channel),
+                    Breaker(self._clock),
+                    asyncio.Semaphore(_CALLS_AT_ONCE),
+                )
+            )
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -99,7 +117,12 @@ class Dispatcher:
     async def _follow(self, tagger: Tagger, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.describe(tagger)
-            wait_s = _DESCRIBE_UNKNOWN_S if tagger.kinds is None else _DESCRIBE_KNOWN_S
+            if tagger.kinds is None:
+                wait_s = _DESCRIBE_UNKNOWN_S
+            elif tagger.breaker.open or not tagger.reachable:
+                wait_s = _DESCRIBE_AWAY_S
+            else:
+                wait_s = _DESCRIBE_KNOWN_S
             try:
                 await asyncio.wait_for(stop.wait(), wait_s)
             except TimeoutError:
@@ -113,7 +136,10 @@ class Dispatcher:
         except DecnetError:
             tagger.reachable = False
             return
-        tagger.reachable = True
+        if tagger.breaker.open:
+            tagger.breaker.hint()
+        else:
+            tagger.reachable = True
         kinds = frozenset(kind for lifter in answer.lifters for kind in lifter.source_kinds)
         if kinds != tagger.kinds:
             _log.info(
@@ -169,21 +195,38 @@ class Dispatcher:
         tagged: Tagged,
         attempts_s: float,
     ) -> None:
+        async with tagger.turns:
+            answer = await self._answer(tagger, request, attempts_s)
+        if answer is None:
+            tagged.delayed.update(group.origin_id for group in request.groups)
+            return
+        tagged.groups.extend(answer.groups)
+        tagged.failures += len(answer.failures)
+        for failure in answer.failures:
+            self._log_failure(failure)
+
+    async def _answer(
+        self, tagger: Tagger, request: tagger_service_pb2.TagEventsRequest, attempts_s: float
+    ) -> tagger_service_pb2.TagEventsResponse | None:
+        """Return what a tagger answers, None while it is away."""
+        if not tagger.breaker.allows():
+            return None
         try:
-            answer = await call(
-                tagger.stub.TagEvents, request, timeout_s=_TAG_TIMEOUT_S, attempts_s=attempts_s
+            answer: tagger_service_pb2.TagEventsResponse = await call(
+                tagger.stub.TagEvents,
+                request,
+                timeout_s=_TAG_TIMEOUT_S,
+                attempts_s=0.0 if tagger.breaker.open else attempts_s,
             )
         except (UnavailableError, DeadlineExceededError) as error:
             if tagger.reachable:
                 _log.warning("tagger away", extra={"target": tagger.target, "reason": error.reason})
             tagger.reachable = False
-            tagged.delayed.update(group.origin_id for group in request.groups)
-            return
+            tagger.breaker.failed()
+            return None
         tagger.reachable = True
-        tagged.groups.extend(answer.groups)
-        tagged.failures += len(answer.failures)
-        for failure in answer.failures:
-            self._log_failure(failure)
+        tagger.breaker.succeeded()
+        return answer
 
     def _log_failure(self, failure: tagger_service_pb2.TagFailure) -> None:
         key = (failure.lifter, failure.rule_id, failure.reason)

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from decnet_ttp.core.source_kinds import SourceKind
+from decnet_ttp.ingest.aggregates import AttemptCounts, complete_session
+from decnet_ttp.ingest.fields import identifier, joined_id
 from decnet_ttp.ingest.moments import read_moment
 from decnet_ttp.ingest.payloads import fill
 from decnet_ttp.v1 import event_pb2
-
-#: Longest identifier that is kept whole, in bytes of UTF-8 (the bound in event.proto).
-MAX_ID = 1_024
 
 #: Where events of one kind go: a fresh event in every request that takes that kind.
 Sink = Callable[[str], Sequence[event_pb2.Event]]
@@ -51,20 +50,9 @@ _PARTS = (
 )
 
 
-def _identifier(value: Any) -> str:
-    if isinstance(value, str) and value:
-        usable = "\0" not in value and len(value.encode()) <= MAX_ID
-        return value if usable else ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return ""
-
-
 def session_source_id(payload: Mapping[str, Any], fallback: str) -> str:
     """Return the id of a session's happening: source_id, else session_id, else the message's."""
-    return (
-        _identifier(payload.get("source_id")) or _identifier(payload.get("session_id")) or fallback
-    )
+    return identifier(payload.get("source_id")) or identifier(payload.get("session_id")) or fallback
 
 
 def _entries(part: _Part, value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -81,11 +69,11 @@ def _entries(part: _Part, value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]
             yield index, {part.text_field: entry}
 
 
-def _entry_id(entry: Mapping[str, Any], fallback: str) -> str:
+def _entry_id(entry: Mapping[str, Any]) -> str:
     for key in ("id", "uuid", "command_id"):
-        if key in entry and (found := _identifier(entry[key])):
+        if key in entry and (found := identifier(entry[key])):
             return found
-    return fallback
+    return ""
 
 
 def write_session(payload: Mapping[str, Any], origin_id: str, sink: Sink) -> int:
@@ -104,24 +92,30 @@ def write_session(payload: Mapping[str, Any], origin_id: str, sink: Sink) -> int
     wrong = 0
     for event in sink(SourceKind.SESSION):
         wrong = fill(event, SourceKind.SESSION, payload, _SESSION_SKIP)
+        complete_session(event.session, payload)
         event.source_id = base
         if not read_moment(payload.get("started_at"), event.observe_time):
-            _keep_time(event, ended)
+            keep_time(event, ended)
     for part in _PARTS:
         value = payload.get(part.field)
         if not value:
             continue
+        attempts = AttemptCounts() if part.kind is SourceKind.AUTH_ATTEMPT else None
         for index, entry in _entries(part, value):
             bad = 0
+            if attempts is not None:
+                attempts.count(entry)
             for event in sink(part.kind):
                 bad = fill(event, part.kind, entry, _PART_SKIP)
-                event.source_id = _entry_id(entry, f"{base}#{part.suffix}{index}")
-                _keep_time(event, entry.get("ts"), ended)
+                event.source_id = _entry_id(entry) or joined_id(base, f"#{part.suffix}{index}")
+                if attempts is not None:
+                    attempts.complete(event.auth_attempt)
+                keep_time(event, entry.get("ts"), ended)
             wrong += bad
     return wrong
 
 
-def _keep_time(event: event_pb2.Event, *candidates: Any) -> None:
+def keep_time(event: event_pb2.Event, *candidates: Any) -> None:
     """Set the time of an event from the first candidate that is one; absent when none is."""
     for candidate in candidates:
         if candidate is not None and read_moment(candidate, event.observe_time):

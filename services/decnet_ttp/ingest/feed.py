@@ -49,6 +49,9 @@ class Feed:
         subjects: Subjects of the stream that are read.
         ack_wait_s: Seconds after which an unacknowledged message is delivered again.
         max_ack_pending: Unacknowledged messages at most, over all replicas.
+
+    Attributes:
+        stream: The stream.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Feed:
         max_ack_pending: int = 20_000,
     ) -> None:
         self._bus = bus
-        self._stream = stream
+        self.stream = stream
         self._durable = durable
         self._config = ConsumerConfig(
             durable_name=durable,
@@ -86,7 +89,7 @@ class Feed:
         Raises:
             nats.errors.Error: NATS is away or refuses.
         """
-        await self._bus.js.add_consumer(self._stream, self._config)
+        await self._bus.js.add_consumer(self.stream, self._config)
         self._inbox = self._bus.nc.new_inbox()
         self._subscription = await self._bus.nc.subscribe(
             self._inbox,
@@ -138,7 +141,7 @@ class Feed:
         self._outstanding = count
         self._last_sign_s = loop.time()
         await self._bus.nc.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._durable}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{self._durable}",
             orjson.dumps(
                 {
                     "batch": count,

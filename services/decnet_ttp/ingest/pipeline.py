@@ -3,22 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from decnet_ttp.ingest.batch import Upstream, sink_of
 from decnet_ttp.ingest.directory import Directory
 from decnet_ttp.ingest.dispatch import Dispatcher
-from decnet_ttp.ingest.fan_out import write_session
+from decnet_ttp.ingest.inputs.sessions import SESSION_ENDED
+from decnet_ttp.ingest.intel_records import IntelRecords
+from decnet_ttp.ingest.storing import insert_requests
 from decnet_ttp.runtime.clients import call
-from decnet_ttp.v1 import tag_pb2, tag_store_service_pb2, tag_store_service_pb2_grpc
+from decnet_ttp.v1 import tag_store_service_pb2_grpc
 
 _INSERT_TIMEOUT_S = 60.0
-
-#: Bounds of one InsertTags request. All tags of one message stay in one request, whatever its
-#: size: what is announced is what one transaction made new.
-MAX_TAGS = 20_000
-MAX_REQUEST_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -32,6 +29,7 @@ class Outcome:
         known: Tags that were stored before.
         failures: Events or rules that failed within a tagger.
         wrong_fields: Fields of producers that had the wrong type.
+        tagged_events: Events that got a tag; counted only where nothing is announced.
     """
 
     unanchored: set[str] = field(default_factory=set)
@@ -40,6 +38,7 @@ class Outcome:
     known: int = 0
     failures: int = 0
     wrong_fields: int = 0
+    tagged_events: int = 0
 
 
 class Pipeline:
@@ -49,6 +48,7 @@ class Pipeline:
         directory: Resolves addresses.
         dispatcher: The taggers.
         tag_store: The tag-store.
+        intel: What is known of attackers, added to their sessions.
     """
 
     def __init__(
@@ -57,39 +57,63 @@ class Pipeline:
         directory: Directory,
         dispatcher: Dispatcher,
         tag_store: tag_store_service_pb2_grpc.TagStoreServiceStub,
+        intel: IntelRecords | None = None,
     ) -> None:
         self._directory = directory
         self._dispatcher = dispatcher
         self._tag_store = tag_store
+        self._intel = intel
 
-    async def process(self, upstreams: Sequence[Upstream], *, attempts_s: float) -> Outcome:
+    async def process(
+        self,
+        upstreams: Sequence[Upstream],
+        *,
+        attempts_s: float,
+        silent: bool = False,
+        dry_run: bool = False,
+    ) -> Outcome:
         """Have a batch tagged and stored.
 
         Args:
             upstreams: Messages with different origin ids.
             attempts_s: How long each stage is waited for when it is away, in seconds.
+            silent: Whether new tags are stored without announcement.
+            dry_run: Whether nothing is stored.
 
         Raises:
             UnavailableError: The directory or the tag-store stayed away.
             DecnetError: A stage refused the batch.
         """
         outcome = Outcome()
-        await self._directory.resolve(upstreams, attempts_s=attempts_s)
+        members = [member for upstream in upstreams for member in upstream.members]
+        await self._directory.resolve([*upstreams, *members], attempts_s=attempts_s)
         requests = self._dispatcher.requests()
         sink = sink_of(requests)
         anchored: list[str] = []
         for upstream in upstreams:
-            if not (upstream.attacker_uuid or upstream.identity_uuid):
+            source = upstream.source or SESSION_ENDED
+            parts = source.parts(upstream)
+            if not parts:
                 outcome.unanchored.add(upstream.origin_id)
                 continue
             anchored.append(upstream.origin_id)
-            for item in requests:
-                item.begin(upstream)
-            outcome.wrong_fields += write_session(upstream.payload, upstream.origin_id, sink)
+            for part in parts:
+                for item in requests:
+                    item.begin(part)
+                outcome.wrong_fields += source.write(part, sink)
+            if self._intel is not None and source is SESSION_ENDED:
+                self._intel.write(upstream, sink)
         tagged = await self._dispatcher.tag(requests, lambda: set(anchored), attempts_s=attempts_s)
         outcome.delayed = tagged.delayed
         outcome.failures = tagged.failures
-        for request in insert_requests(tagged.groups):
+        if silent or dry_run:
+            outcome.tagged_events = len(
+                {(tag.source_kind, tag.source_id) for group in tagged.groups for tag in group.tags}
+            )
+        if dry_run:
+            return outcome
+        del requests, sink
+        for request in insert_requests(tagged.groups, silent=silent):
             answer = await call(
                 self._tag_store.InsertTags,
                 request,
@@ -98,31 +122,6 @@ class Pipeline:
             )
             outcome.inserted += answer.inserted_count
             outcome.known += answer.known_count
+        if self._intel is not None:
+            await self._intel.keep(upstreams, outcome.unanchored)
         return outcome
-
-
-def insert_requests(
-    groups: Iterable[tag_pb2.TagGroup],
-) -> list[tag_store_service_pb2.InsertTagsRequest]:
-    """Return the requests that store some groups, each message whole within one of them."""
-    by_origin: dict[str, list[tag_pb2.TagGroup]] = {}
-    for group in groups:
-        by_origin.setdefault(group.origin_id, []).append(group)
-    requests: list[tag_store_service_pb2.InsertTagsRequest] = []
-    tags = size = 0
-    for members in by_origin.values():
-        count = sum(len(member.tags) for member in members)
-        if not count:
-            continue
-        weight = sum(member.ByteSize() for member in members)
-        if not requests or tags + count > MAX_TAGS or size + weight > MAX_REQUEST_BYTES:
-            requests.append(tag_store_service_pb2.InsertTagsRequest())
-            tags = size = 0
-        tags += count
-        size += weight
-        first, *others = members
-        into = requests[-1].groups.add()
-        into.CopyFrom(first)
-        for other in others:
-            into.tags.extend(other.tags)
-    return requests

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from decnet_ttp.core.addresses import canonical_ip
 from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.ingest.batch import Upstream, sink_of
 from decnet_ttp.ingest.directory import Directory
 from decnet_ttp.ingest.dispatch import Dispatcher
-from decnet_ttp.ingest.pipeline import insert_requests
+from decnet_ttp.ingest.storing import insert_requests
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.v1 import event_pb2, ingest_service_pb2, tag_store_service_pb2_grpc
 
@@ -64,28 +66,30 @@ class Submission:
                 for copy in sink(event.source_kind):
                     copy.CopyFrom(event)
         tagged = await self._dispatcher.tag(
-            requests, lambda: {item.origin_id for item in upstreams}, attempts_s=_ATTEMPTS_S
+            requests,
+            lambda: {item.origin_id for item in upstreams} - errors.keys(),
+            attempts_s=_ATTEMPTS_S,
         )
         for origin in tagged.delayed:
             errors.setdefault(origin, "a tagger is away; what is missing is added by a retry")
-        counts: dict[str, tuple[int, int]] = {}
-        for insert in insert_requests(tagged.groups):
-            # One message a call would be slow, and the store counts per call: a call with several
-            # messages reports its sum on the first of them.
+        inserted: Counter[str] = Counter()
+        known: Counter[str] = Counter()
+        for insert in insert_requests(tagged.groups, count_origins=True):
             answer = await call(
                 self._tag_store.InsertTags,
                 insert,
                 timeout_s=_INSERT_TIMEOUT_S,
                 attempts_s=_ATTEMPTS_S,
             )
-            counts[insert.groups[0].origin_id] = (answer.inserted_count, answer.known_count)
+            for counts in answer.origins:
+                inserted[counts.origin_id] += counts.inserted_count
+                known[counts.origin_id] += counts.known_count
         response = ingest_service_pb2.SubmitEventsResponse()
         for group in request.groups:
-            inserted, known = counts.get(group.origin_id, (0, 0))
             response.results.add(
                 origin_id=group.origin_id,
-                inserted_count=inserted,
-                known_count=known,
+                inserted_count=inserted[group.origin_id],
+                known_count=known[group.origin_id],
                 error=errors.get(group.origin_id, ""),
             )
         return response

@@ -244,8 +244,9 @@ async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) ->
 def stream_configs(settings: Settings) -> list[StreamConfig]:
     """Return the streams.
 
-    What came in and what went out is dropped by age and size. What waits or could not be tagged
-    never is: a full stream refuses more, and the messages stay where they were.
+    What came in and what went out is dropped by age and size. What could not be tagged never is:
+    a full stream refuses more, and the messages stay where they were. What waits has no bound of
+    its own, since NATS would drop the oldest for it: a share of the input of some days.
     """
     limits: dict[str, Any] = {
         "retention": RetentionPolicy.LIMITS,
@@ -276,8 +277,6 @@ def stream_configs(settings: Settings) -> list[StreamConfig]:
         StreamConfig(
             name=PARKED_STREAM,
             subjects=list(PARKED_SUBJECTS),
-            max_bytes=size,
-            discard=DiscardPolicy.NEW,
             allow_msg_schedules=True,
             **{**limits, "retention": RetentionPolicy.WORK_QUEUE},
         ),

@@ -147,6 +147,26 @@ class Settings:
         20,
         parse=_positive_int,
     )
+    park_first_delay_s: float = _setting(
+        "Seconds until a parked message is tried again for the first time; doubled each time.",
+        5.0,
+        parse=_positive_float,
+    )
+    park_longest_delay_s: float = _setting(
+        "Longest time between two tries of a parked message, in seconds.",
+        4 * 3600.0,
+        parse=_positive_float,
+    )
+    park_limit_s: float = _setting(
+        "Age at which a parked message becomes a dead letter, in seconds.",
+        72 * 3600.0,
+        parse=_positive_float,
+    )
+    park_poll_s: float = _setting(
+        "Seconds between two looks whether the attackers of parked messages have appeared.",
+        2.0,
+        parse=_positive_float,
+    )
     events_max_age_days: float = _setting(
         "Days the streams keep their messages.", 30.0, parse=_positive_float
     )

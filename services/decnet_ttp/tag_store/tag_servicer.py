@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import grpc
 
 from decnet_ttp.core.errors import InvalidArgumentError
+from decnet_ttp.core.tags import CONFIDENCE_FLOOR
 from decnet_ttp.runtime.paging import encode_token, page_limit, request_arguments
 from decnet_ttp.tag_store.convert import tag_message
 from decnet_ttp.tag_store.database import Database
@@ -48,13 +50,27 @@ class TagServicer(TagStoreServiceServicer):
         self, request: pb.InsertTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.InsertTagsResponse:
         """Store what is new."""
-        written = await self._writer.write(request.groups, silent=request.silent)
-        return pb.InsertTagsResponse(
+        written = await self._writer.write(
+            request.groups, silent=request.silent, count_origins=request.count_origins
+        )
+        answer = pb.InsertTagsResponse(
             inserted_count=written.inserted,
             known_count=written.known,
             below_floor_count=written.below_floor,
             announced_count=written.announced,
         )
+        if request.count_origins:
+            stored: Counter[str] = Counter()
+            for group in request.groups:
+                stored[group.origin_id] += sum(
+                    tag.confidence >= CONFIDENCE_FLOOR for tag in group.tags
+                )
+            for origin_id, count in stored.items():
+                inserted = written.inserted_by_origin.get(origin_id, 0)
+                answer.origins.add(
+                    origin_id=origin_id, inserted_count=inserted, known_count=count - inserted
+                )
+        return answer
 
     async def ListTags(
         self, request: pb.ListTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 from uuid import uuid4
@@ -20,6 +22,7 @@ from decnet_ttp.tag_store.batch import MAX_TAGS, Batch, MessageTags, TagRow, Tag
 from decnet_ttp.tag_store.cells import Cells
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory_sql import note_anchors
+from decnet_ttp.tag_store.figures import Tally
 from decnet_ttp.tag_store.rollup_counts import count_rows
 from decnet_ttp.v1 import tag_pb2
 
@@ -47,6 +50,7 @@ class Written:
     known: int
     below_floor: int
     announced: int
+    inserted_by_origin: Mapping[str, int] = field(default_factory=dict)
 
 
 class TagWriter:
@@ -55,16 +59,27 @@ class TagWriter:
     Args:
         database: Where.
         announce: Called after a commit that left something in the outbox.
+        tally: What was stored is counted here.
     """
 
-    def __init__(self, database: Database, announce: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, announce: Callable[[], None], tally: Tally | None = None
+    ) -> None:
         self._database = database
         self._announce = announce
+        self._tally = tally or Tally()
         self._cells = Cells(database)
         self._shapes = TagShapes()
 
-    async def write(self, groups: Sequence[tag_pb2.TagGroup], *, silent: bool) -> Written:
+    async def write(
+        self, groups: Sequence[tag_pb2.TagGroup], *, silent: bool, count_origins: bool = False
+    ) -> Written:
         """Store what is new of the groups; all of it, or nothing.
+
+        Args:
+            groups: Tags by upstream message.
+            silent: Whether nothing is announced.
+            count_origins: Whether what is new is counted for each message.
 
         Raises:
             InvalidArgumentError: A tag cannot be stored; names it.
@@ -75,6 +90,7 @@ class TagWriter:
             raise InvalidArgumentError(
                 f"groups hold {total} tags; send at most {MAX_TAGS} at once", field="groups"
             )
+        began_s = time.monotonic()
         batch = await self._prepare(groups)
         rows = [row for message in batch.messages for row in message.rows]
         inserted: list[TagRow] = []
@@ -97,11 +113,20 @@ class TagWriter:
                     )
         if announced:
             self._announce()
-        return Written(
-            inserted=len(inserted),
-            known=len(rows) - len(inserted) + batch.repeated,
+        known = len(rows) - len(inserted) + batch.repeated
+        self._tally.count_batch(
+            inserted,
+            known=known,
             below_floor=batch.below_floor,
             announced=announced,
+            took_s=time.monotonic() - began_s,
+        )
+        return Written(
+            inserted=len(inserted),
+            known=known,
+            below_floor=batch.below_floor,
+            announced=announced,
+            inserted_by_origin=_count_origins(batch, inserted) if count_origins else {},
         )
 
     async def _prepare(self, groups: Sequence[tag_pb2.TagGroup]) -> Batch:
@@ -135,6 +160,14 @@ class TagWriter:
             await note_anchors(connection, new)
             announced = 0 if silent else await _fill_outbox(connection, batch, rows, new)
             return new, announced
+
+
+def _count_origins(batch: Batch, inserted: Sequence[TagRow]) -> Counter[str]:
+    fresh = {row.uuid.int for row in inserted}
+    counts: Counter[str] = Counter()
+    for message in batch.messages:
+        counts[message.origin_id] += sum(row.uuid.int in fresh for row in message.rows)
+    return counts
 
 
 async def _copy_new(connection: Any, rows: Sequence[TagRow]) -> list[TagRow]:

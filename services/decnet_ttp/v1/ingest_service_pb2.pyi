@@ -22,6 +22,18 @@ class SubmitEventsResponse(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[SubmitResult]
     def __init__(self, results: _Optional[_Iterable[_Union[SubmitResult, _Mapping]]] = ...) -> None: ...
 
+class SubmitEventStreamRequest(_message.Message):
+    __slots__ = ("groups",)
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[_event_pb2.EventGroup]
+    def __init__(self, groups: _Optional[_Iterable[_Union[_event_pb2.EventGroup, _Mapping]]] = ...) -> None: ...
+
+class SubmitEventStreamResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SubmitResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[SubmitResult, _Mapping]]] = ...) -> None: ...
+
 class SubmitResult(_message.Message):
     __slots__ = ("origin_id", "inserted_count", "known_count", "error")
     ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -39,20 +51,24 @@ class GetIngestStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetIngestStatusResponse(_message.Message):
-    __slots__ = ("pending_count", "unacknowledged_count", "handled_count", "dead_letter_count", "last_handled_time", "taggers")
+    __slots__ = ("pending_count", "unacknowledged_count", "handled_count", "dead_letter_count", "last_handled_time", "taggers", "parked_count", "oldest_pending_time")
     PENDING_COUNT_FIELD_NUMBER: _ClassVar[int]
     UNACKNOWLEDGED_COUNT_FIELD_NUMBER: _ClassVar[int]
     HANDLED_COUNT_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTER_COUNT_FIELD_NUMBER: _ClassVar[int]
     LAST_HANDLED_TIME_FIELD_NUMBER: _ClassVar[int]
     TAGGERS_FIELD_NUMBER: _ClassVar[int]
+    PARKED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_PENDING_TIME_FIELD_NUMBER: _ClassVar[int]
     pending_count: int
     unacknowledged_count: int
     handled_count: int
     dead_letter_count: int
     last_handled_time: _timestamp_pb2.Timestamp
     taggers: _containers.RepeatedCompositeFieldContainer[TaggerStatus]
-    def __init__(self, pending_count: _Optional[int] = ..., unacknowledged_count: _Optional[int] = ..., handled_count: _Optional[int] = ..., dead_letter_count: _Optional[int] = ..., last_handled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., taggers: _Optional[_Iterable[_Union[TaggerStatus, _Mapping]]] = ...) -> None: ...
+    parked_count: int
+    oldest_pending_time: _timestamp_pb2.Timestamp
+    def __init__(self, pending_count: _Optional[int] = ..., unacknowledged_count: _Optional[int] = ..., handled_count: _Optional[int] = ..., dead_letter_count: _Optional[int] = ..., last_handled_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., taggers: _Optional[_Iterable[_Union[TaggerStatus, _Mapping]]] = ..., parked_count: _Optional[int] = ..., oldest_pending_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TaggerStatus(_message.Message):
     __slots__ = ("target", "reachable", "source_kinds")
@@ -65,14 +81,16 @@ class TaggerStatus(_message.Message):
     def __init__(self, target: _Optional[str] = ..., reachable: _Optional[bool] = ..., source_kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListDeadLettersRequest(_message.Message):
-    __slots__ = ("reason", "page_size", "page_token")
+    __slots__ = ("reason", "page_size", "page_token", "origin_subject")
     REASON_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_SUBJECT_FIELD_NUMBER: _ClassVar[int]
     reason: str
     page_size: int
     page_token: str
-    def __init__(self, reason: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    origin_subject: str
+    def __init__(self, reason: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., origin_subject: _Optional[str] = ...) -> None: ...
 
 class ListDeadLettersResponse(_message.Message):
     __slots__ = ("dead_letters", "next_page_token")
@@ -119,10 +137,12 @@ class GetDeadLetterResponse(_message.Message):
     def __init__(self, dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ...) -> None: ...
 
 class ReplayDeadLettersRequest(_message.Message):
-    __slots__ = ("sequences",)
+    __slots__ = ("sequences", "reason")
     SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     sequences: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, sequences: _Optional[_Iterable[int]] = ...) -> None: ...
+    reason: str
+    def __init__(self, sequences: _Optional[_Iterable[int]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ReplayDeadLettersResponse(_message.Message):
     __slots__ = ("replayed_count",)
@@ -143,27 +163,37 @@ class DropDeadLettersResponse(_message.Message):
     def __init__(self, dropped_count: _Optional[int] = ...) -> None: ...
 
 class RunBackfillRequest(_message.Message):
-    __slots__ = ("start_time", "source", "dry_run", "batch_size")
+    __slots__ = ("start_time", "source", "dry_run", "batch_size", "after_sequence", "max_rate")
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    MAX_RATE_FIELD_NUMBER: _ClassVar[int]
     start_time: _timestamp_pb2.Timestamp
     source: str
     dry_run: bool
     batch_size: int
-    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[str] = ..., dry_run: _Optional[bool] = ..., batch_size: _Optional[int] = ...) -> None: ...
+    after_sequence: int
+    max_rate: float
+    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[str] = ..., dry_run: _Optional[bool] = ..., batch_size: _Optional[int] = ..., after_sequence: _Optional[int] = ..., max_rate: _Optional[float] = ...) -> None: ...
 
 class RunBackfillResponse(_message.Message):
-    __slots__ = ("read_count", "event_count", "inserted_count", "known_count", "done")
+    __slots__ = ("read_count", "event_count", "inserted_count", "known_count", "done", "last_sequence", "total_count", "skipped_count")
     READ_COUNT_FIELD_NUMBER: _ClassVar[int]
     EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     INSERTED_COUNT_FIELD_NUMBER: _ClassVar[int]
     KNOWN_COUNT_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
     read_count: int
     event_count: int
     inserted_count: int
     known_count: int
     done: bool
-    def __init__(self, read_count: _Optional[int] = ..., event_count: _Optional[int] = ..., inserted_count: _Optional[int] = ..., known_count: _Optional[int] = ..., done: _Optional[bool] = ...) -> None: ...
+    last_sequence: int
+    total_count: int
+    skipped_count: int
+    def __init__(self, read_count: _Optional[int] = ..., event_count: _Optional[int] = ..., inserted_count: _Optional[int] = ..., known_count: _Optional[int] = ..., done: _Optional[bool] = ..., last_sequence: _Optional[int] = ..., total_count: _Optional[int] = ..., skipped_count: _Optional[int] = ...) -> None: ...

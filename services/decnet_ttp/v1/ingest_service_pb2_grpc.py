@@ -40,6 +40,11 @@ class IngestServiceStub:
                 request_serializer=decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventsRequest.SerializeToString,
                 response_deserializer=decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventsResponse.FromString,
                 _registered_method=True)
+        self.SubmitEventStream = channel.stream_stream(
+                '/decnet_ttp.v1.IngestService/SubmitEventStream',
+                request_serializer=decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventStreamRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventStreamResponse.FromString,
+                _registered_method=True)
         self.GetIngestStatus = channel.unary_unary(
                 '/decnet_ttp.v1.IngestService/GetIngestStatus',
                 request_serializer=decnet__ttp_dot_v1_dot_ingest__service__pb2.GetIngestStatusRequest.SerializeToString,
@@ -85,6 +90,16 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitEventStream(self, request_iterator, context):
+        """Takes any number of batches, one after the other, and answers each when its tags are stored. A client whose
+        connection broke goes on after the last batch that was answered, or sends all again, which adds nothing.
+
+        Errors include: INVALID_ARGUMENT (more than 10 000 events in one batch), UNAVAILABLE (a stage behind is away).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetIngestStatus(self, request, context):
         """Tells how far ingest is behind the bus, and what it knows of its taggers.
 
@@ -113,9 +128,9 @@ class IngestServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReplayDeadLetters(self, request, context):
-        """Sends dead letters through ingest again; those that pass are removed.
+        """Sends dead letters through ingest again and removes them; one that fails again becomes a new letter.
 
-        Errors include: NOT_FOUND (no such letter).
+        Errors include: NOT_FOUND (no such letter; none of the others named is replayed).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +139,7 @@ class IngestServiceServicer:
     def DropDeadLetters(self, request, context):
         """Removes dead letters for good.
 
-        Errors include: NOT_FOUND (no such letter).
+        Errors include: NOT_FOUND (no such letter; none of the others named is dropped), INVALID_ARGUMENT (none named).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +161,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.SubmitEvents,
                     request_deserializer=decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventsRequest.FromString,
                     response_serializer=decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventsResponse.SerializeToString,
+            ),
+            'SubmitEventStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.SubmitEventStream,
+                    request_deserializer=decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventStreamRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventStreamResponse.SerializeToString,
             ),
             'GetIngestStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetIngestStatus,
@@ -206,6 +226,33 @@ class IngestService:
             '/decnet_ttp.v1.IngestService/SubmitEvents',
             decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventsRequest.SerializeToString,
             decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitEventStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/decnet_ttp.v1.IngestService/SubmitEventStream',
+            decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventStreamRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_ingest__service__pb2.SubmitEventStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,11 @@ class TagStoreServiceStub:
                 request_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsRequest.SerializeToString,
                 response_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsResponse.FromString,
                 _registered_method=True)
+        self.GetStatus = channel.unary_unary(
+                '/decnet_ttp.v1.TagStoreService/GetStatus',
+                request_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.GetStatusRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.GetStatusResponse.FromString,
+                _registered_method=True)
 
 
 class TagStoreServiceServicer:
@@ -92,9 +97,19 @@ class TagStoreServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VacuumTags(self, request, context):
-        """Deletes tags by age.
+        """Deletes tags by age, some at a time, without holding writers up; cut short it has deleted some, and the next call
+        goes on.
 
         Errors include: INVALID_ARGUMENT (no bound on age).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatus(self, request, context):
+        """Tells how much waits to be announced, and what the database is like.
+
+        Errors include: UNAVAILABLE (the database is away).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,6 +137,11 @@ def add_TagStoreServiceServicer_to_server(servicer, server):
                     servicer.VacuumTags,
                     request_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsRequest.FromString,
                     response_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsResponse.SerializeToString,
+            ),
+            'GetStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatus,
+                    request_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.GetStatusRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.GetStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -233,6 +253,33 @@ class TagStoreService:
             '/decnet_ttp.v1.TagStoreService/VacuumTags',
             decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsRequest.SerializeToString,
             decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.TagStoreService/GetStatus',
+            decnet__ttp_dot_v1_dot_tag__store__service__pb2.GetStatusRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_tag__store__service__pb2.GetStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""attacker.intel.enriched, and the same verdict again when a session of the attacker ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from decnet_ttp.core.source_kinds import SourceKind
+from decnet_ttp.ingest.batch import Upstream
+from decnet_ttp.ingest.fan_out import Sink
+from decnet_ttp.ingest.fields import first_identifier, joined_id, texts
+from decnet_ttp.ingest.inputs.reading import SKIP, Input, digest, itself, put, subject_of
+
+#: Single values that some providers send where the payload has a list, and shorter names.
+_LISTS = {
+    "threat_type": "threatfox_threat_types",
+    "ioc_type": "threatfox_ioc_types",
+}
+_NAMES = {
+    "categories": "abuseipdb_categories",
+    "malware_family": "feodo_malware_family",
+}
+#: Fields that change although the verdict stays.
+_VOLATILE = ("_at", "_ts", "_until")
+
+
+def verdict(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the providers say, under one set of names, without ids and times."""
+    found = {
+        key: value
+        for key, value in payload.items()
+        if key not in SKIP and value is not None and not key.endswith(_VOLATILE)
+    }
+    for short, name in _NAMES.items():
+        if short in found and name not in found:
+            found[name] = found[short]
+    for short, name in _LISTS.items():
+        if short in found and name not in found:
+            found[name] = texts(found[short])
+    return found
+
+
+def write_verdict(upstream: Upstream, payload: Mapping[str, Any], sink: Sink) -> int:
+    """Write an intel event; its id is the record and a digest of the verdict.
+
+    The same verdict thus makes the same tags, whether it comes with its enrichment or with a
+    later session, and a changed one makes its own.
+
+    Args:
+        upstream: The message whose anchor the event has.
+        payload: The intel record.
+        sink: Gives the events to fill in.
+    """
+    said = verdict(payload)
+    record = first_identifier(payload, "source_id", "id", "uuid") or subject_of(upstream)
+    return put(
+        sink,
+        SourceKind.INTEL,
+        said,
+        joined_id(f"intel:{record}", f":{digest(said)}"),
+        payload.get("enriched_at"),
+        payload.get("observed_at"),
+        payload.get("ts"),
+    )
+
+
+def _write(upstream: Upstream, sink: Sink) -> int:
+    return write_verdict(upstream, upstream.payload, sink)
+
+
+INTEL_ENRICHED = Input(Upstream.read_anchor, itself, _write)
