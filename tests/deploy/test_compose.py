@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -157,3 +159,35 @@ def test_what_is_depended_on_starts_with_the_same_profile() -> None:
             assert how["condition"] == "service_healthy"
             shared = set(service["profiles"]) & set(SERVICES[needed]["profiles"])
             assert shared or how["required"] is False
+
+
+def test_every_tagger_can_be_published_for_another_host_on_a_port_of_its_own() -> None:
+    published = document("compose.tagger-host.yaml")["services"]
+    assert published.keys() == {name for name in SERVICES if name.startswith("tagger-")}
+    ports = [port.split("}:")[1] for service in published.values() for port in service["ports"]]
+    assert len(set(ports)) == len(ports)
+    assert all(port.endswith(":50051") for port in ports)
+
+
+def test_certificates_name_every_service_that_is_asked(tmp_path: Path) -> None:
+    """A name missing there shows only once TLS is on, as a service that nobody reaches."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl program to make certificates with")
+    made = tmp_path / "certificates"
+    subprocess.run(
+        ["sh", DEPLOY / "make-certificates", made, "core.example", "192.0.2.1"],
+        check=True,
+        capture_output=True,
+    )
+    asked = {"localhost", "nats"} | (OURS - TOOLS)
+    for host, own in (("core.example", "DNS:core.example"), ("192.0.2.1", "IP Address:192.0.2.1")):
+        certificate = made / host / "cert.pem"
+        show = [openssl, "x509", "-in", certificate, "-noout", "-ext", "subjectAltName"]
+        text = subprocess.run(show, check=True, capture_output=True, text=True).stdout
+        assert {own} | {f"DNS:{name}" for name in asked} == set(
+            text.splitlines()[1].strip().split(", ")
+        )
+        check = [openssl, "verify", "-CAfile", made / host / "ca.pem", certificate]
+        subprocess.run(check, check=True, capture_output=True)
+        assert (made / host / "key.pem").stat().st_mode & 0o777 == 0o400
