@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from decnet_ttp.cli.connection import Connection, connection_options, run
 from decnet_ttp.cli.import_bus import BusUnreachableError, open_bus
+from decnet_ttp.cli.import_follow import can_follow, follow_logs, follow_options, following
 from decnet_ttp.cli.import_progress import Progress, progress_of, report
 from decnet_ttp.cli.output import json_option
 
@@ -98,8 +100,14 @@ def _command(name: str, adapter: Any) -> click.Command:
         if given["dry_run"]:
             chosen = {o.name: chosen[o.name] for o in options if not o.writes}
         keywords = {key: value for key, value in chosen.items() if value is not None}
-        _run(connection, adapter(**keywords), **given)
+        follow = following(given)
+        if follow is None:
+            _run(connection, adapter(**keywords), **given)
+        else:
+            follow_logs(connection, name, partial(adapter, **keywords), follow, **given)
 
+    if can_follow(adapter):
+        callback = follow_options(callback)
     for option in reversed(options):
         callback = click.option(
             f"--{option.name.replace('_', '-')}",

@@ -19,7 +19,7 @@ from decnet_ttp.sources.cowrie_session import Session, seconds
 from decnet_ttp.sources.cowrie_sessions import MAX_HELD, MAX_OPEN, OpenSessions
 from decnet_ttp.sources.log_source import MAX_NAME, LogSource, Place
 from decnet_ttp.sources.moments import EXACT_TIME, parse_time
-from decnet_ttp.sources.protocol import Upstream
+from decnet_ttp.sources.protocol import Tally, Upstream
 
 _OF_SESSIONS: Final = ("session.", "client.", "login.", "command.", "direct-tcpip.", "log.")
 _CONNECT: Final = "cowrie.session.connect"
@@ -55,6 +55,11 @@ class CowrieSource(LogSource):
             self._handlers[f"{name}.failed"] = partial(
                 self._transfer, direction=direction, failed=True
             )
+
+    def share(self, tally: Tally) -> None:
+        """See `LogSource.share`."""
+        super().share(tally)
+        self._sessions.tally = tally
 
     def drain(self) -> list[Upstream]:
         """See `LogSource.drain`."""

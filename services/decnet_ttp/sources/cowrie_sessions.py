@@ -36,7 +36,7 @@ class OpenSessions:
         self.out: list[Upstream] = []
         self.place = START
         self.clock = 0.0
-        self._tally = tally
+        self.tally = tally
         self._max_open = max_open
         self._max_held = max_held
         self._held = 0
@@ -127,7 +127,7 @@ class OpenSessions:
         for key, session in self._open.items():
             if session.heard + (linger_s if session.ended else idle_s) <= clock:
                 over.append((key, session))
-            elif live and session.address is not None:
+            elif live and not session.ended and session.address is not None:
                 message = session.unfinished(session.address)
                 if message is not None:
                     self.out.append(message)
@@ -158,11 +158,11 @@ class OpenSessions:
         self._closing.pop(key, None)
         self._holding.pop(key, None)
         self._held -= session.size
-        self._tally.sessions += 1
+        self.tally.sessions += 1
         self._emit(session, final=True)
 
     def _emit(self, session: Session, *, final: bool) -> None:
-        tally = self._tally
+        tally = self.tally
         if session.address is None:
             tally.sessions_skipped += final
             self._note(
@@ -177,4 +177,4 @@ class OpenSessions:
         self.out.append(session.upstream(session.address, final=final))
 
     def _note(self, reason: str, session: Session, detail: str) -> None:
-        self._tally.note(Problem(reason, session.file, session.line, detail))
+        self.tally.note(Problem(reason, session.file, session.line, detail))

@@ -22,8 +22,14 @@ Block = tuple[int, list[bytes], bool]
 """Number of the first line, the lines without their newline, and whether the last was unended."""
 
 
-class _Chunked(Protocol):
-    def read1(self, size: int, /) -> bytes: ...
+class Chunked(Protocol):
+    """What gives bytes as they come."""
+
+    def read1(self, size: int, /) -> bytes:
+        """At most so many bytes, b"" at the end."""
+
+    def seek(self, offset: int, /) -> int:
+        """Goes to a byte of what is unpacked."""
 
 
 def open_raw(path: str) -> BufferedReader:
@@ -33,7 +39,7 @@ def open_raw(path: str) -> BufferedReader:
     return BufferedReader(FileIO(path), DISK_BUFFER)
 
 
-def decompressed(raw: BufferedReader) -> _Chunked:
+def decompressed(raw: BufferedReader) -> Chunked:
     """Looks at the first bytes, not at the name: rotated logs are named in many ways."""
     magic = raw.peek(6)[:6]
     if magic[:2] == b"\x1f\x8b":
@@ -45,7 +51,7 @@ def decompressed(raw: BufferedReader) -> _Chunked:
     return raw
 
 
-def _chunks(stream: _Chunked, report: Report) -> Iterator[bytes]:
+def _chunks(stream: Chunked, report: Report) -> Iterator[bytes]:
     # read1 hands over what is already unpacked before a damaged end is met; read would drop it.
     while True:
         try:

@@ -85,6 +85,10 @@ class LogSource(ABC):
         """
         del now, linger_s, idle_s, live
 
+    def share(self, tally: Tally) -> None:
+        """Counts into a tally that several logs have in common; before the first line."""
+        self.tally = tally
+
     def read(self, paths: Sequence[str]) -> Iterator[Upstream]:
         """See `Source.read`.
 

@@ -57,7 +57,7 @@ class Windows:
         self.out: list[Upstream] = []
         self.place: Place = START
         self.clock = 0.0
-        self._tally = tally
+        self.tally = tally
         self._window_s = window_s
         self._max_open = max_open
         self._max_held = max_held
@@ -163,11 +163,11 @@ class Windows:
     def _write(self, key: WindowKey) -> None:
         window = self._open.pop(key)
         self._held -= window.size + window.kept
-        self._tally.sessions += 1
+        self.tally.sessions += 1
         self._emit(window, final=True)
 
     def _emit(self, window: Window, *, final: bool) -> None:
-        tally, lists = self._tally, window.lists
+        tally, lists = self.tally, window.lists
         tally.commands += len(lists.get("commands", ()))
         tally.auth_attempts += len(lists.get("auth_attempts", ()))
         tally.payloads += len(lists.get("payloads", ()))
@@ -175,7 +175,7 @@ class Windows:
         self.out.append(window.upstream(final=final))
 
     def _note(self, reason: str, window: Window, detail: str) -> None:
-        self._tally.note(Problem(reason, window.file, window.line, detail))
+        self.tally.note(Problem(reason, window.file, window.line, detail))
 
 
 class WindowedLog(LogSource):
@@ -186,6 +186,11 @@ class WindowedLog(LogSource):
     ) -> None:
         super().__init__()
         self._windows = Windows(self.tally, window_s, max_open=max_open, max_held=max_held)
+
+    def share(self, tally: Tally) -> None:
+        """See `LogSource.share`."""
+        super().share(tally)
+        self._windows.tally = tally
 
     def drain(self) -> list[Upstream]:
         """See `LogSource.drain`."""
