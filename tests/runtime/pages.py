@@ -13,11 +13,12 @@ Page = dict[str, dict[tuple[str, ...], float]]
 
 
 def parse_page(text: str) -> Page:
-    """Return every value by the name of its sample and the values of its labels, in order."""
+    """Return values by the name of the sample and the values of its labels, ordered by name."""
     found: Page = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+            labels = tuple(value for _, value in sorted(sample.labels.items()))
+            found.setdefault(sample.name, {})[labels] = sample.value
     return found
 
 

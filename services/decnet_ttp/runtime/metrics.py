@@ -37,8 +37,9 @@ from decnet_ttp.runtime.listening import host_and_port, is_loopback
 #: Before the name of every metric.
 PREFIX = "decnet_ttp_"
 
-#: How long a look at the page waits for the event loop, in seconds.
+#: How long a look at the page waits for the event loop, and for one collect, in seconds.
 _PATIENCE_S = 5.0
+_COLLECT_S = 1.5
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +83,8 @@ class _OnLoop(Collector):
         found: list[Family | Histogram] = []
         for collect in self._collects:
             try:
-                found += await collect()
+                async with asyncio.timeout(_COLLECT_S):
+                    found += await collect()
             except (DecnetError, OSError, TimeoutError) as error:
                 # The bus or the database is away; what needs neither is told all the same.
                 _log.info("metrics left out", extra={"error": type(error).__name__})

@@ -17,6 +17,7 @@ from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.directory_servicer import DirectoryServicer
 from decnet_ttp.tag_store.export_servicer import ExportServicer
+from decnet_ttp.tag_store.figures import Figures, Tally
 from decnet_ttp.tag_store.names import Names
 from decnet_ttp.tag_store.relay import Relay
 from decnet_ttp.tag_store.rollup_servicer import RollupServicer
@@ -83,12 +84,19 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
         )
     )
     database = Database(settings.database_url)
-    relay = Relay(database, connect)
+    tally = Tally(by_technique=bool(settings.metrics_listen))
+    figures = Figures(tally, database)
+    relay = Relay(database, connect, tally)
     directory = Directory(database)
-    server = Server(settings, name="tag-store")
+    server = Server(
+        settings,
+        name="tag-store",
+        progress=figures.progress,
+        metrics=[figures.counted, figures.waiting],
+    )
     server.add(
         add_TagStoreServiceServicer_to_server,
-        TagServicer(TagWriter(database, relay.wake), database, directory, names),
+        TagServicer(TagWriter(database, relay.wake, tally), database, directory, names),
         "decnet_ttp.v1.TagStoreService",
     )
     server.add(

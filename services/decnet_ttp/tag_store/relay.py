@@ -21,6 +21,7 @@ from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, Unavail
 from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, Bus
 from decnet_ttp.tag_store.announcements import OutboxRow, envelopes
 from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.figures import Tally
 from decnet_ttp.tag_store.published import published_ids
 from decnet_ttp.tag_store.publisher import BulkPublisher
 
@@ -64,11 +65,18 @@ class Relay:
     Args:
         database: Where the outbox is.
         connect: Connects to NATS and makes sure of the streams; may take as long as it needs.
+        tally: What was published is counted here.
     """
 
-    def __init__(self, database: Database, connect: Callable[[], Awaitable[Bus]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        connect: Callable[[], Awaitable[Bus]],
+        tally: Tally | None = None,
+    ) -> None:
         self._database = database
         self._connect = connect
+        self._tally = tally or Tally()
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -169,7 +177,8 @@ class Relay:
         done: frozenset[str] = frozenset()
         if oldest > DOUBTFUL_AFTER_S:
             done = await published_ids(bus.js, since_s=oldest)
-        await publisher.publish(
+        sent = await publisher.publish(
             (each for row in rows for each in envelopes(row) if each.id not in done),
             patience_s=ACK_PATIENCE_S,
         )
+        self._tally.count_published(messages=sent, announcements=min(sent, len(rows)))
