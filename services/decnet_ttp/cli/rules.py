@@ -22,6 +22,7 @@ from decnet_ttp.cli.output import json_option, message_dict, print_json, print_m
 from decnet_ttp.cli.rule_diff import diff
 from decnet_ttp.cli.rule_eval import eval_rules
 from decnet_ttp.cli.rule_explain import explain
+from decnet_ttp.cli.rule_lock import lock
 from decnet_ttp.cli.rule_states import clip, disable, enable, history
 from decnet_ttp.core.errors import FailedPreconditionError
 from decnet_ttp.runtime.config import Settings, load_settings
@@ -43,7 +44,7 @@ def rules() -> None:
     """List, show, check and test rules; switch them off and on."""
 
 
-for _command in (disable, clip, enable, history, eval_rules, explain, diff):
+for _command in (disable, clip, enable, history, eval_rules, explain, diff, lock):
     rules.add_command(_command)
 
 
@@ -156,7 +157,7 @@ def check(paths: Sequence[Path], *, as_json: bool) -> None:
     PATH is a rule file, a folder of rule files or a rules directory; default: the rules in use.
     Ends with 1 when a rule would not load.
     """
-    pack = _load(paths, with_examples=False)
+    pack = load_pack_of(paths, with_examples=False)
     if as_json:
         print_json({"rules": len(pack.rules), "problems": _problems(pack.files)})
     else:
@@ -177,7 +178,7 @@ def test(paths: Sequence[Path], *, as_json: bool) -> None:
     """
     from decnet_ttp.cli.rule_tables import print_tests
 
-    pack = _load(paths, with_examples=True)
+    pack = load_pack_of(paths, with_examples=True)
     if as_json:
         print_json(
             {
@@ -206,17 +207,20 @@ def fields() -> None:
     click.echo(field_table())
 
 
-def _load(paths: Sequence[Path], *, with_examples: bool) -> Pack:
+def load_pack_of(paths: Sequence[Path], *, with_examples: bool) -> Pack:
+    """Load the rules that some paths mean, or those in use, and hold them against their lock."""
     from decnet_ttp.attack.errors import AttackError
     from decnet_ttp.rule_store.app import load_vocabulary
     from decnet_ttp.rule_store.loader import load_pack
+    from decnet_ttp.rule_store.lock_file import hold_against, locks_of
 
     settings = load_settings()
     try:
         vocabulary = load_vocabulary(settings)
     except AttackError as error:
         raise FailedPreconditionError(str(error)) from error
-    return load_pack(paths or [_rules_in_use(settings)], vocabulary, with_examples=with_examples)
+    pack = load_pack(paths or [_rules_in_use(settings)], vocabulary, with_examples=with_examples)
+    return hold_against(pack, locks_of(pack))
 
 
 def _rules_in_use(settings: Settings) -> Path:
