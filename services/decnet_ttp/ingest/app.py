@@ -13,7 +13,7 @@ from decnet_ttp.ingest.dead_letter_box import DeadLetterBox
 from decnet_ttp.ingest.directory import Directory
 from decnet_ttp.ingest.dispatch import Dispatcher
 from decnet_ttp.ingest.feed import Feed
-from decnet_ttp.ingest.heartbeat import Heartbeat
+from decnet_ttp.ingest.figures import Figures
 from decnet_ttp.ingest.inputs.catalogue import SUBJECTS
 from decnet_ttp.ingest.intel_records import IntelRecords
 from decnet_ttp.ingest.parking import Parking, Schedule
@@ -88,13 +88,16 @@ async def run(settings: Settings) -> None:
             backfill=Backfill(bus, pipeline),
         )
         opened = asyncio.Event()
-        server = Server(settings, name="ingest").add(
+        figures = Figures(bus, durable=DURABLE, counters=counters, dispatcher=dispatcher)
+        server = Server(
+            settings,
+            name="ingest",
+            progress=figures.progress,
+            metrics=[figures.counted, figures.behind],
+        ).add(
             ingest_service_pb2_grpc.add_IngestServiceServicer_to_server,
             servicer,
             "decnet_ttp.v1.IngestService",
-        )
-        heartbeat = Heartbeat(
-            bus, durable=DURABLE, counters=counters, request_stop=server.request_stop
         )
 
         async def consume(stop: asyncio.Event) -> None:
@@ -102,7 +105,7 @@ async def run(settings: Settings) -> None:
             await intel.load(stop)
             opened.set()
             async with asyncio.TaskGroup() as group:
-                for task in (consumer.run, parked.run, parking.watch, intel.follow, heartbeat.run):
+                for task in (consumer.run, parked.run, parking.watch, intel.follow):
                     group.create_task(task(stop))
 
         async def ready() -> bool:

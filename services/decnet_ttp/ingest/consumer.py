@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import nats.errors
@@ -59,6 +60,7 @@ class Counters:
     known: int = 0
     redelivered: int = 0
     dead_letters: int = 0
+    buried: Counter[str] = field(default_factory=Counter)
     parked: int = 0
     failures: int = 0
     wrong_fields: int = 0
@@ -333,6 +335,7 @@ class Consumer:
             await self._later(message)
             return
         self.counters.dead_letters += 1
+        self.counters.buried[reason.value] += 1
         _log.warning(
             "dead letter",
             extra={

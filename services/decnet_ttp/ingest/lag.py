@@ -11,7 +11,7 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from decnet_ttp.core.errors import UnavailableError
-from decnet_ttp.runtime.bus import EVENTS_STREAM, PARKED_STREAM, Bus
+from decnet_ttp.runtime.bus import DLQ_STREAM, EVENTS_STREAM, PARKED_STREAM, Bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +58,22 @@ async def read_lag(bus: Bus, durable: str) -> Lag:
     except (nats.errors.Error, JetStreamError, TimeoutError, OSError) as error:
         raise UnavailableError("the bus is away; try again") from error
     return Lag(pending, unacknowledged, parked, oldest)
+
+
+async def read_waiting_letters(bus: Bus) -> tuple[int, datetime | None]:
+    """Return how many dead letters there are, and when the oldest was buried.
+
+    Raises:
+        UnavailableError: The bus is away.
+    """
+    try:
+        state = (await bus.js.stream_info(DLQ_STREAM)).state
+        if not state.messages:
+            return 0, None
+        oldest = await bus.js.get_msg(DLQ_STREAM, state.first_seq)
+    except NotFoundError:
+        # No stream yet, or somebody dropped the letter in between.
+        return 0, None
+    except (nats.errors.Error, JetStreamError, TimeoutError, OSError) as error:
+        raise UnavailableError("the bus is away; try again") from error
+    return state.messages, None if oldest.time is None else oldest.time.astimezone(UTC)

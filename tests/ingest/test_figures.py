@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What ingest tells of itself: on its metrics page, and in its heart-beats."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from decnet_ttp.ingest.app import run
+from decnet_ttp.runtime.heartbeat import health_subject, stop_request
+from ingest.backends import until
+from ingest.rig import SUBJECT, Rig
+from runtime.pages import read_page
+
+#: Looks like what an attacker might type, and must be nowhere but in the tags.
+MARK = "marked-secret-5f3a"
+
+
+async def test_batch_is_counted_on_page_and_in_beat_and_a_request_stops_ingest(
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    settings = replace(
+        rig.settings,
+        listen=f"unix:{tmp_path}/i.sock",
+        metrics_listen="127.0.0.1:0",
+        heartbeat_s=0.1,
+    )
+    beats = await rig.bus.nc.subscribe(health_subject("ingest"))
+    await rig.bus.js.publish(SUBJECT, b"{half " + MARK.encode())
+    await rig.publish("s1", "id", MARK)
+    await rig.publish("s2", MARK)
+    running = asyncio.create_task(run(settings))
+    try:
+
+        def page_address() -> str:
+            found = [
+                record.__dict__["address"]
+                for record in caplog.records
+                if record.message == "metrics page"
+            ]
+            return found[0] if found else ""
+
+        await until(lambda: bool(page_address()) or running.done())
+        deadline = asyncio.get_running_loop().time() + 20
+        while True:
+            page = await read_page(page_address())
+            if page["decnet_ttp_messages_handled_total"] == {(): 3}:
+                break
+            assert asyncio.get_running_loop().time() < deadline, page
+        assert page["decnet_ttp_dead_letters_total"] == {("UNDECODABLE",): 1}
+        assert page["decnet_ttp_tags_inserted_total"] == {(): 3}
+        assert page["decnet_ttp_messages_redelivered_total"] == {(): 0}
+        assert page["decnet_ttp_lag_messages"] == {(): 0}
+        assert page["decnet_ttp_lag_seconds"] == {(): 0}
+        assert page["decnet_ttp_parked_messages"] == {(): 0}
+        assert page["decnet_ttp_dead_letters_waiting"] == {(): 1}
+        assert 0 <= page["decnet_ttp_dead_letters_oldest_seconds"][()] < 60
+        assert page["decnet_ttp_tagger_reachable"] == {(rig.settings.taggers[0],): 1}
+
+        while True:
+            beat = (await beats.next_msg(timeout=10)).data
+            payload = json.loads(beat)["payload"]
+            if payload.get("handled") == 3:
+                break
+        assert (payload["worker"], payload["ready"]) == ("ingest", True)
+        assert (payload["pending"], payload["lag_s"], payload["parked"]) == (0, 0, 0)
+        assert payload["dead_letters"] == 1
+        assert 0 < payload["last_event_ts"] <= payload["ts"]
+
+        request = stop_request("ingest", requested_by="test")
+        await rig.bus.nc.publish(request.topic, request.encode())
+        async with asyncio.timeout(20):
+            await running
+    finally:
+        running.cancel()
+    ours = [record for record in caplog.records if record.name.startswith("decnet_ttp")]
+    assert MARK not in f"{page}{beat!r}{[record.__dict__ for record in ours]}"
