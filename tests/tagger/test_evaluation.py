@@ -17,7 +17,7 @@ from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.lifter import Finding, Lifter
 from decnet_ttp.tagger.lifters.rule_engine import RuleEngine
 from decnet_ttp.tagger.rule_set import RuleSet
-from decnet_ttp.tagger.statistics import SAMPLE_EVENTS
+from decnet_ttp.tagger.statistics import FIRST_SAMPLE_EVENTS, SAMPLE_EVENTS
 from decnet_ttp.v1 import event_pb2, rule_pb2, scope_pb2, tag_pb2, tagger_service_pb2
 from matching.builders import command, every, field, request, rule
 
@@ -342,15 +342,21 @@ async def test_numbers_of_rules_are_what_happened(catalogue: Catalogue) -> None:
 
 
 async def test_every_rule_of_a_kind_is_timed_in_its_turn(catalogue: Catalogue) -> None:
+    """Often at the start, then ever more rarely, down to one event in 509."""
     others = [rule(f"R{n}", field("command_text", contains=[f"word{n}"])) for n in (2, 3)]
     rules = in_force(catalogue, WHOAMI, *others)
     evaluation = Evaluation([RuleEngine()], attack_release="r", clock=lambda: NOW_S)
-    await evaluation.tag(batch([command("whoami")] * (6 * SAMPLE_EVENTS)), rules)
+    intervals = [min(SAMPLE_EVENTS, FIRST_SAMPLE_EVENTS + 4 * n) for n in range(150)]
+    whole = sum(intervals)
+    for _ in range(whole // 1_000):
+        await evaluation.tag(batch([command("whoami")] * 1_000), rules)
+    await evaluation.tag(batch([command("whoami")] * (whole % 1_000)), rules)
     numbers = evaluation.statistics.snapshot(rules)
-    assert {rule_id: n.samples for rule_id, n in numbers.items()} == {"R1": 2, "R2": 2, "R3": 2}
+    assert {rule_id: n.samples for rule_id, n in numbers.items()} == dict.fromkeys(numbers, 50)
+    assert evaluation.statistics.until_sample == intervals[-1] == SAMPLE_EVENTS
     for each in numbers.values():
-        assert 0 < each.spent_s == pytest.approx(each.sampled_s / 2 * each.evaluations)
-    assert numbers["R1"].matches == 6 * SAMPLE_EVENTS
+        assert 0 < each.spent_s == pytest.approx(each.sampled_s / 50 * each.evaluations)
+    assert numbers["R1"].matches == whole
 
 
 async def test_a_rule_that_is_timed_and_fails_costs_nobody_else(catalogue: Catalogue) -> None:

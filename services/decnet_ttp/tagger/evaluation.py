@@ -13,7 +13,7 @@ from pathlib import Path
 
 from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter
 from decnet_ttp.tagger.rule_set import LiveRule, RuleSet
-from decnet_ttp.tagger.statistics import SAMPLE_EVENTS, RuleNumbers, RuleStatistics
+from decnet_ttp.tagger.statistics import RuleNumbers, RuleStatistics
 from decnet_ttp.v1 import event_pb2, tag_pb2, tagger_service_pb2
 
 #: Events between two looks at the clock, and how long the event loop may wait for its turn.
@@ -98,7 +98,7 @@ class Evaluation:
                 kinds[kind] += 1
                 until_sample -= 1
                 if until_sample <= 0:
-                    until_sample = SAMPLE_EVENTS
+                    until_sample = self.statistics.next_interval()
                     self._sample(evaluators, event)
                 for lifter, evaluator in evaluators:
                     for finding in self._lift(lifter, evaluator, group, event, response):

@@ -18,6 +18,10 @@ from decnet_ttp.tagger.rule_set import RuleSet
 #: On one event in this many a rule is timed. A prime, so that no regular batch hides a kind.
 SAMPLE_EVENTS: Final = 509
 
+#: The same at the start, so that quiet installations learn something too; grows with each sample.
+FIRST_SAMPLE_EVENTS: Final = 17
+_GROWTH_EVENTS: Final = 4
+
 
 @dataclass(slots=True)
 class RuleNumbers:
@@ -65,8 +69,9 @@ class RuleStatistics:
         self._numbers: dict[str, RuleNumbers] = {}
         self._rules = RuleSet.empty()
         self._pending: Counter[str] = Counter()
-        self.until_sample = SAMPLE_EVENTS
+        self.until_sample = FIRST_SAMPLE_EVENTS
         self._turn: dict[str, int] = {}
+        self._interval = FIRST_SAMPLE_EVENTS
 
     def of(self, rule_id: str) -> RuleNumbers:
         """Return the numbers of a rule that fired or failed, to be counted up."""
@@ -81,6 +86,11 @@ class RuleStatistics:
             self._share_out()
             self._rules = rules
         self._pending.update(kinds)
+
+    def next_interval(self) -> int:
+        """Return how many events pass until the next sample, now that one is due."""
+        self._interval = min(SAMPLE_EVENTS, self._interval + _GROWTH_EVENTS)
+        return self._interval
 
     def next_turn(self, kind: str, rules: int) -> int:
         """Return which of so many rules of a kind is timed now; each in its turn."""
