@@ -9,6 +9,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from decnet_ttp.tag_store import rollup_reader
 from decnet_ttp.tag_store.app import TagStore
 from decnet_ttp.v1 import (
     export_service_pb2,
@@ -311,9 +312,26 @@ async def test_token_of_another_question_is_refused(filled: StoreClient) -> None
 
 async def test_calls_of_later_releases_say_so(client: StoreClient) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
-        await client.rollups.ListPhases(rollup_service_pb2.ListPhasesRequest(scope=FLEET))
-    assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    with pytest.raises(grpc.aio.AioRpcError) as refusal:
-        async for _ in client.exports.ExportRollups(export_service_pb2.ExportRollupsRequest()):
+        async for _ in client.exports.ExportDocument(export_service_pb2.ExportDocumentRequest()):
             pass
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_rollups_of_every_attacker_are_exported(
+    client: StoreClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup_reader, "EXPORT_ATTACKERS", 2)
+    names = [str(UUID(int=number)) for number in range(1, 6)]
+    await client.tags.InsertTags(
+        tag_store_service_pb2.InsertTagsRequest(
+            groups=[
+                group(f"m{at}", [draft(f"{name}/{n}") for n in range(at + 1)], attacker=name)
+                for at, name in enumerate(names)
+            ]
+        )
+    )
+    found = [
+        (each.attacker_uuid, [(row.sub_technique_id, row.count) for row in each.techniques])
+        async for each in client.exports.ExportRollups(export_service_pb2.ExportRollupsRequest())
+    ]
+    assert found == [(name, [("T1059.004", at + 1)]) for at, name in enumerate(names)]

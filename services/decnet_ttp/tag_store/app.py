@@ -106,7 +106,7 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
     )
     server.add(
         add_DirectoryServiceServicer_to_server,
-        DirectoryServicer(directory),
+        DirectoryServicer(database, directory),
         "decnet_ttp.v1.DirectoryService",
     )
     server.add(

@@ -12,6 +12,7 @@ from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.tag_store.batch import TagRow
 from decnet_ttp.tag_store.directory import AttackerRow
 from decnet_ttp.tag_store.names import Names
+from decnet_ttp.tag_store.phases import Decky
 from decnet_ttp.tag_store.rollup_reader import CellCount
 from decnet_ttp.tag_store.ticks import to_ticks, to_timestamp
 from decnet_ttp.v1 import directory_service_pb2, rollup_service_pb2, scope_pb2, tag_pb2
@@ -94,4 +95,25 @@ def attacker_message(row: AttackerRow) -> directory_service_pb2.Attacker:
         last_seen_time=to_timestamp(row.last_seen),
         tag_count=row.tag_count,
         technique_count=row.technique_count,
+    )
+
+
+def phases_message(decky: Decky) -> rollup_service_pb2.DeckyPhases:
+    """Return the phases on one decoy."""
+    return rollup_service_pb2.DeckyPhases(
+        decky_id=decky.decky_id,
+        first_phase=decky.first.phase,
+        first_seen_time=to_timestamp(decky.first.first_seen),
+        last_phase=decky.last.phase,
+        last_seen_time=to_timestamp(decky.last.last_seen),
+        observations=[
+            rollup_service_pb2.PhaseRow(
+                tactic=seen.tactic,
+                phase=seen.phase,
+                first_seen_time=to_timestamp(seen.first_seen),
+                last_seen_time=to_timestamp(seen.last_seen),
+                count=seen.tags,
+            )
+            for seen in decky.seen
+        ],
     )

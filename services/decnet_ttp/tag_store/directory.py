@@ -11,12 +11,13 @@ from uuid import UUID
 from decnet_ttp.core.addresses import attacker_uuid
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory_sql import Sightings, widen
-from decnet_ttp.tag_store.scopes import Scope
+from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 
 # Keyed by our text of the address: PostgreSQL writes some of IPv6 otherwise.
 _FIND = """
-    SELECT u.ip, a.uuid, a.identity_uuid
+    SELECT u.ip, a.uuid, coalesce(i.root_uuid, a.identity_uuid)
     FROM unnest($1::text[]) AS u (ip) JOIN attackers a ON a.ip = u.ip::inet
+    LEFT JOIN identities i ON i.uuid = a.identity_uuid
 """
 _CREATE = """
     INSERT INTO attackers (uuid, ip, first_seen, last_seen)
@@ -33,13 +34,15 @@ _GIVE_ADDRESS = """
     FROM unnest($1::uuid[], $2::text[]) AS u (uuid, ip)
     WHERE a.uuid = u.uuid AND a.ip IS NULL
 """
+_ROOT = "SELECT root_uuid FROM identities WHERE uuid = $1 AND root_uuid IS NOT NULL"
 _BY_ADDRESS = "SELECT uuid FROM attackers WHERE ip = $1::text::inet"
 _ATTACKERS = """
-    SELECT a.uuid, coalesce(host(a.ip), ''), a.identity_uuid, a.first_seen, a.last_seen,
-        r.tags, r.techniques
+    SELECT a.uuid, coalesce(host(a.ip), ''), coalesce(i.root_uuid, a.identity_uuid),
+        a.first_seen, a.last_seen, r.tags, r.techniques
     FROM (
         SELECT * FROM attackers x WHERE {condition} ORDER BY x.last_seen DESC, x.uuid DESC LIMIT $1
     ) a
+    LEFT JOIN identities i ON i.uuid = a.identity_uuid
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(r.count), 0)::bigint AS tags,
             count(DISTINCT (c.technique_id, c.sub_technique_id)) AS techniques
@@ -132,7 +135,13 @@ class Directory:
         return rows[0][0] if rows else None
 
     async def locate(self, scope: Scope) -> Scope | None:
-        """Return a scope with its attacker by uuid; None when the address is not known."""
+        """Return a scope with its attacker by uuid; None when the address is not known.
+
+        An identity that was merged is answered for by the one it was merged into.
+        """
+        if scope.kind is ScopeKind.IDENTITY:
+            rows = await self._database.fetch(_ROOT, scope.key)
+            return Scope(scope.kind, rows[0][0]) if rows else scope
         if not scope.by_address:
             return scope
         uuid = await self.by_address(str(scope.key))

@@ -12,11 +12,12 @@ from decnet_ttp.core.addresses import canonical_ip
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
 from decnet_ttp.runtime.paging import encode_token, page_limit, request_arguments
 from decnet_ttp.tag_store.convert import attacker_message, read_time
+from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory, Sighting
+from decnet_ttp.tag_store.fact_servicer import FactServicer
 from decnet_ttp.tag_store.fields import page_key, parse_uuid
-from decnet_ttp.tag_store.later import not_offered
+from decnet_ttp.tag_store.identity_servicer import IdentityServicer
 from decnet_ttp.v1 import directory_service_pb2 as pb
-from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceServicer
 
 MAX_SIGHTINGS = 10_000
 
@@ -39,10 +40,12 @@ def _read_sighting(message: pb.AddressSighting, path: str) -> Sighting | None:
     return Sighting(ip, first, last)
 
 
-class DirectoryServicer(DirectoryServiceServicer):
+class DirectoryServicer(IdentityServicer, FactServicer):
     """Says who is who."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, database: Database, directory: Directory) -> None:
+        IdentityServicer.__init__(self, database)
+        FactServicer.__init__(self, database)
         self._directory = directory
 
     async def ResolveAttackers(
@@ -112,45 +115,3 @@ class DirectoryServicer(DirectoryServiceServicer):
                 "no such attacker is known; ListAttackers shows those that are"
             )
         return pb.GetAttackerResponse(attacker=attacker_message(row))
-
-    async def ListIdentities(
-        self, _request: pb.ListIdentitiesRequest, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.ListIdentitiesResponse:
-        """Not offered yet."""
-        not_offered("ListIdentities", "use ListAttackers, whose rows name their identity")
-
-    async def LinkAttackers(
-        self, _request: pb.LinkAttackersRequest, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.LinkAttackersResponse:
-        """Not offered yet."""
-        not_offered("LinkAttackers", "store tags whose anchor names both attacker and identity")
-
-    async def UnlinkAttackers(
-        self, _request: pb.UnlinkAttackersRequest, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.UnlinkAttackersResponse:
-        """Not offered yet."""
-        not_offered("UnlinkAttackers", "ask for a later release")
-
-    async def MergeIdentities(
-        self, _request: pb.MergeIdentitiesRequest, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.MergeIdentitiesResponse:
-        """Not offered yet."""
-        not_offered("MergeIdentities", "ask for a later release")
-
-    async def UnmergeIdentity(
-        self, _request: pb.UnmergeIdentityRequest, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.UnmergeIdentityResponse:
-        """Not offered yet."""
-        not_offered("UnmergeIdentity", "ask for a later release")
-
-    async def ListCampaigns(
-        self, _request: pb.ListCampaignsRequest, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.ListCampaignsResponse:
-        """Not offered yet."""
-        not_offered("ListCampaigns", "ask for a later release")
-
-    async def AssignCampaign(
-        self, _request: pb.AssignCampaignRequest, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> pb.AssignCampaignResponse:
-        """Not offered yet."""
-        not_offered("AssignCampaign", "ask for a later release")

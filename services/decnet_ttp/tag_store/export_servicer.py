@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import grpc
 
-from decnet_ttp.tag_store.convert import tag_message
+from decnet_ttp.tag_store.convert import tag_message, technique_message
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.later import not_offered
 from decnet_ttp.tag_store.names import Names
+from decnet_ttp.tag_store.rollup_reader import read_attackers
 from decnet_ttp.tag_store.scopes import parse_scope
 from decnet_ttp.tag_store.tag_reader import TagFilter, read_tags
 from decnet_ttp.v1 import export_service_pb2 as pb
@@ -58,9 +60,14 @@ class ExportServicer(ExportServiceServicer):
     async def ExportRollups(
         self, _request: pb.ExportRollupsRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.ExportRollupsResponse]:
-        """Not offered yet."""
-        not_offered("ExportRollups", "use ListTechniques for each attacker of ListAttackers")
-        yield pb.ExportRollupsResponse()
+        """Stream the cells of every attacker that has any, by uuid."""
+        past = UUID(int=0)
+        while found := await read_attackers(self._database, past):
+            for past, cells in found:
+                yield pb.ExportRollupsResponse(
+                    attacker_uuid=str(past),
+                    techniques=[technique_message(cell, self._names) for cell in cells],
+                )
 
     async def ExportDocument(
         self, _request: pb.ExportDocumentRequest, _context: grpc.aio.ServicerContext[Any, Any]

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
+from uuid import UUID
 
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.rollup_counts import HIGH_FROM, MEDIUM_FROM
-from decnet_ttp.tag_store.scopes import Scope, ScopeKind
+from decnet_ttp.tag_store.scopes import IDENTITIES, Scope, ScopeKind
 
 
 class CellCount(NamedTuple):
@@ -49,18 +50,19 @@ _BY_DAY = f"r.cell_id, r.band, r.day, {_FIGURES}"
 
 # S608: the statements are put together from constants of this module alone; values are bound.
 _ATTACKER = f"SELECT {_BY_DAY}, NULL::uuid AS who FROM rollup_attacker r WHERE r.attacker_uuid = $1"  # noqa: S608
-_IDENTITY = (
-    f"SELECT {_BY_DAY}, NULL::uuid AS who FROM attackers a "  # noqa: S608
-    "JOIN rollup_attacker r ON r.attacker_uuid = a.uuid WHERE a.identity_uuid = $1 "
-    f"UNION ALL SELECT {_BY_DAY}, NULL::uuid FROM rollup_identity r WHERE r.identity_uuid = $1"
-)
-_CAMPAIGN = (
-    f"SELECT {_BY_DAY}, i.uuid AS who FROM identities i "  # noqa: S608
-    "JOIN attackers a ON a.identity_uuid = i.uuid "
-    "JOIN rollup_attacker r ON r.attacker_uuid = a.uuid WHERE i.campaign_uuid = $1 "
-    f"UNION ALL SELECT {_BY_DAY}, i.uuid FROM identities i "
-    "JOIN rollup_identity r ON r.identity_uuid = i.uuid WHERE i.campaign_uuid = $1"
-)
+
+
+def _of_identities(kind: ScopeKind) -> str:
+    identities = IDENTITIES[kind]
+    return (
+        f"SELECT {_BY_DAY}, i.who FROM ({identities}) i "  # noqa: S608
+        "JOIN attackers a ON a.identity_uuid = i.uuid "
+        "JOIN rollup_attacker r ON r.attacker_uuid = a.uuid "
+        f"UNION ALL SELECT {_BY_DAY}, i.who FROM ({identities}) i "
+        "JOIN rollup_identity r ON r.identity_uuid = i.uuid"
+    )
+
+
 _FLEET_BY_DAY = f"SELECT {_BY_DAY}, NULL::uuid AS who FROM rollup_fleet_day r"  # noqa: S608
 _FLEET = (
     f"SELECT r.cell_id, r.band, NULL::date AS day, {_FIGURES}, NULL::uuid AS who "  # noqa: S608
@@ -69,7 +71,7 @@ _FLEET = (
 
 _CELLS = """
     SELECT c.tactic, c.technique_id, coalesce(c.sub_technique_id, ''), sum(r.count)::bigint,
-        min(r.first_seen), max(r.last_seen), max(r.confidence_max), count(DISTINCT r.who)
+        min(r.first_seen), max(r.last_seen), max(r.confidence_max), count(DISTINCT {who})
     FROM ({source}) r JOIN cells c ON c.id = r.cell_id
     WHERE r.band >= {band}::smallint
         AND ({from_day}::date IS NULL OR r.day >= {from_day})
@@ -91,20 +93,35 @@ _SESSION = f"""
 """  # noqa: S608
 
 
-def _cells_of(source: str) -> str:
-    return _CELLS.format(source=source, band="$2", from_day="$3", before_day="$4")
+def _cells_of(source: str, who: str = "r.who") -> str:
+    return _CELLS.format(source=source, who=who, band="$2", from_day="$3", before_day="$4")
 
 
 _BY_KEY = {
     ScopeKind.ATTACKER: _cells_of(_ATTACKER),
-    ScopeKind.IDENTITY: _cells_of(_IDENTITY),
-    ScopeKind.CAMPAIGN: _cells_of(_CAMPAIGN),
+    ScopeKind.IDENTITY: _cells_of(_of_identities(ScopeKind.IDENTITY), who="NULL::uuid"),
+    ScopeKind.CAMPAIGN: _cells_of(_of_identities(ScopeKind.CAMPAIGN)),
     ScopeKind.SESSION: _SESSION,
 }
 _ALL_DAYS, _SOME_DAYS = (
-    _CELLS.format(source=source, band="$1", from_day="$2", before_day="$3")
+    _CELLS.format(source=source, who="r.who", band="$1", from_day="$2", before_day="$3")
     for source in (_FLEET, _FLEET_BY_DAY)
 )
+
+#: Attackers that are read at once for an export.
+EXPORT_ATTACKERS = 200
+
+_OF_ATTACKERS = """
+    SELECT r.attacker_uuid, c.tactic, c.technique_id, coalesce(c.sub_technique_id, ''),
+        sum(r.count)::bigint, min(r.first_seen), max(r.last_seen), max(r.confidence_max), 0::bigint
+    FROM rollup_attacker r JOIN cells c ON c.id = r.cell_id
+    WHERE r.attacker_uuid IN (
+        SELECT DISTINCT x.attacker_uuid FROM rollup_attacker x WHERE x.attacker_uuid > $1
+        ORDER BY x.attacker_uuid LIMIT $2
+    )
+    GROUP BY r.attacker_uuid, c.id
+    ORDER BY r.attacker_uuid, c.tactic, c.technique_id, c.sub_technique_id NULLS FIRST
+"""
 
 
 async def read_cells(database: Database, scope: Scope, asked: RollupFilter) -> list[CellCount]:
@@ -124,3 +141,15 @@ async def read_cells(database: Database, scope: Scope, asked: RollupFilter) -> l
     else:
         rows = await database.fetch(_BY_KEY[scope.kind], scope.key, *limits)
     return [CellCount(*row) for row in rows]
+
+
+async def read_attackers(database: Database, past: UUID) -> list[tuple[UUID, list[CellCount]]]:
+    """Return the cells of some attackers by uuid, from the one after `past` on; none at the end.
+
+    Raises:
+        UnavailableError: The database is away.
+    """
+    found: dict[UUID, list[CellCount]] = {}
+    for attacker, *cell in await database.fetch(_OF_ATTACKERS, past, EXPORT_ATTACKERS):
+        found.setdefault(attacker, []).append(CellCount(*cell))
+    return list(found.items())

@@ -9,12 +9,12 @@ from typing import Any
 import grpc
 
 from decnet_ttp.runtime.paging import encode_token, page_limit, request_arguments
-from decnet_ttp.tag_store.convert import read_time, technique_message
+from decnet_ttp.tag_store.convert import phases_message, read_time, technique_message
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.fields import page_key
-from decnet_ttp.tag_store.later import not_offered
 from decnet_ttp.tag_store.names import Names
+from decnet_ttp.tag_store.phases import read_phases
 from decnet_ttp.tag_store.rollup_reader import CellCount, RollupFilter, read_cells
 from decnet_ttp.tag_store.scopes import Scope, parse_scope
 from decnet_ttp.tag_store.ticks import day_of
@@ -115,7 +115,22 @@ class RollupServicer(RollupServiceServicer):
         )
 
     async def ListPhases(
-        self, _request: pb.ListPhasesRequest, _context: grpc.aio.ServicerContext[Any, Any]
+        self, request: pb.ListPhasesRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.ListPhasesResponse:
-        """Not offered yet."""
-        not_offered("ListPhases", "use ListTags, whose rows carry decoy, tactic and time")
+        """List the decoys of an attacker or identity by id."""
+        scope = parse_scope(request.scope)
+        limit = page_limit(request.page_size)
+        arguments = request_arguments(request)
+        key = page_key(request.page_token, arguments, (str,))
+        located = await self._directory.locate(scope)
+        if located is None:
+            return pb.ListPhasesResponse()
+        past = key[0] if key else ""
+        deckies = await read_phases(self._database, located, limit=limit + 1, past=past)
+        page = deckies[:limit]
+        return pb.ListPhasesResponse(
+            phases=map(phases_message, page),
+            next_page_token=encode_token([page[-1].decky_id], arguments)
+            if len(deckies) > limit
+            else "",
+        )

@@ -82,18 +82,30 @@ TAG_CONDITIONS = {
     ScopeKind.SESSION: "t.session_id = $1",
 }
 
-#: Queries for the members of the other scopes: their attackers, and the identities whose own tags
-#: (those that name no attacker) belong to them. $1 is the scope's key.
-MEMBERS = {
+#: Queries for the identities of a scope, `uuid`, and whom each counts as, `who`: the identity it
+#: was merged into in the end, or itself. $1 is the scope's key, an identity's that is not merged.
+#: A merged identity belongs to the campaign of the one it was merged into, to its own if that one
+#: has none.
+IDENTITIES = {
     ScopeKind.IDENTITY: (
-        "SELECT a.uuid FROM attackers a WHERE a.identity_uuid = $1",
-        "SELECT $1::uuid AS uuid",
+        "SELECT $1::uuid AS uuid, $1::uuid AS who "
+        "UNION ALL SELECT i.uuid, $1::uuid FROM identities i WHERE i.root_uuid = $1"
     ),
     ScopeKind.CAMPAIGN: (
-        (
-            "SELECT a.uuid FROM attackers a JOIN identities i ON i.uuid = a.identity_uuid "
-            "WHERE i.campaign_uuid = $1"
-        ),
-        "SELECT i.uuid FROM identities i WHERE i.campaign_uuid = $1",
+        "SELECT i.uuid, coalesce(i.root_uuid, i.uuid) AS who FROM identities i "
+        "LEFT JOIN identities r ON r.uuid = i.root_uuid WHERE i.campaign_uuid = $1 "
+        "AND coalesce(r.campaign_uuid, i.campaign_uuid) = $1 "
+        "UNION SELECT i.uuid, r.uuid FROM identities r "
+        "JOIN identities i ON i.root_uuid = r.uuid WHERE r.campaign_uuid = $1"
     ),
+}
+
+#: Queries for the members of these scopes: their attackers, and the identities whose own tags
+#: (those that name no attacker) belong to them.
+MEMBERS = {
+    kind: (
+        f"SELECT a.uuid FROM ({identities}) i JOIN attackers a ON a.identity_uuid = i.uuid",  # noqa: S608 - constants of ours
+        f"SELECT i.uuid FROM ({identities}) i",  # noqa: S608 - constants of ours
+    )
+    for kind, identities in IDENTITIES.items()
 }

@@ -5,11 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from decnet_ttp.tag_store.batch import TagRow
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.scopes import MEMBERS, TAG_CONDITIONS, Scope, ScopeKind
 
+#: Tags that a filter reads for one page at most; of each of many members at least so many.
+_SCAN = 10_000
+_SCAN_MEMBER = 100
+
+_EQUAL = ("technique_id", "sub_technique_id", "tactic", "rule_id", "source_kind", "attack_release")
 _COLUMNS = ", ".join(f"t.{name}" for name in TagRow._fields)
 
 
@@ -22,7 +28,76 @@ class TagFilter:
     tactic: str = ""
     rule_id: str = ""
     source_kind: str = ""
+    attack_release: str = ""
     min_confidence: float = 0.0
+
+    @property
+    def by_technique_alone(self) -> bool:
+        """Whether nothing but a technique, if that, is asked for."""
+        return self == TagFilter(technique_id=self.technique_id)
+
+
+class TagPage(NamedTuple):
+    """Tags newest first, and the number the next page goes on below; None at the end."""
+
+    rows: Sequence[TagRow]
+    next_below: int | None
+
+
+async def read_page(
+    database: Database, scope: Scope, asked: TagFilter, *, limit: int, below: int | None
+) -> TagPage:
+    """Return a page of a scope's tags, newest first.
+
+    A filter that no index answers reads a bounded number of tags. The page then holds what was
+    among them, which may be nothing, and the next one goes on below them.
+
+    Args:
+        database: Where.
+        scope: Whose; an attacker by uuid.
+        asked: Which of them.
+        limit: Rows at most.
+        below: What the page before said; None for the first page.
+
+    Raises:
+        UnavailableError: The database is away.
+    """
+    floor = await _floor(database, scope, asked, below)
+    rows = await read_tags(database, scope, asked, limit=limit + 1, past_seq=below, above_seq=floor)
+    if len(rows) > limit:
+        return TagPage(rows[:limit], rows[limit - 1].seq)
+    return TagPage(rows, None if floor is None else floor + 1)
+
+
+async def _floor(
+    database: Database, scope: Scope, asked: TagFilter, below: int | None
+) -> int | None:
+    """Return the number above which a bounded number of tags lie; None when it bounds nothing."""
+    fleet = scope.kind is ScopeKind.FLEET
+    if asked == TagFilter() or (fleet and asked.by_technique_alone):
+        return None
+    values: list[object] = [] if fleet else [scope.key]
+    conditions = [TAG_CONDITIONS[scope.kind]] if scope.kind in TAG_CONDITIONS else []
+    if fleet and asked.technique_id:
+        values.append(asked.technique_id)
+        conditions.append(f"t.technique_id = ${len(values)}")
+    if below is not None:
+        values.append(below)
+        conditions.append(f"t.seq < ${len(values)}")
+    scan = _SCAN
+    if scope.kind in MEMBERS:
+        attackers, _ = MEMBERS[scope.kind]
+        (members,) = await database.fetch(f"SELECT count(*) FROM ({attackers}) m", scope.key)  # noqa: S608
+        scan = max(_SCAN // max(members[0], 1), _SCAN_MEMBER)
+    values.append(scan)
+    last = f"ORDER BY t.seq DESC OFFSET ${len(values)} LIMIT 1"
+    if scope.kind in MEMBERS:
+        source = _of_members(scope.kind, conditions, last, "t.seq")
+    else:
+        source = _select(conditions, last, "t.seq")
+    rows = await database.fetch(f"SELECT max(t.seq) FROM ({source}) t", *values)  # noqa: S608
+    floor: int | None = rows[0][0]
+    return floor
 
 
 async def read_tags(
@@ -32,6 +107,7 @@ async def read_tags(
     *,
     limit: int,
     past_seq: int | None = None,
+    above_seq: int | None = None,
     oldest_first: bool = False,
 ) -> Sequence[TagRow]:
     """Return tags of a scope by time of storage.
@@ -42,6 +118,7 @@ async def read_tags(
         asked: Which of them.
         limit: Rows at most.
         past_seq: Number of the tag the page begins after; None for the first page.
+        above_seq: Number above which tags are looked at; None for all.
         oldest_first: Whether the order is turned round.
 
     Raises:
@@ -58,39 +135,42 @@ async def read_tags(
         values.append(scope.key)
     if scope.kind in TAG_CONDITIONS:
         conditions.append(TAG_CONDITIONS[scope.kind])
-    for column in ("technique_id", "sub_technique_id", "tactic", "rule_id", "source_kind"):
+    for column in _EQUAL:
         if value := getattr(asked, column):
             where(f"t.{column} = {{}}", value)
     if asked.min_confidence > 0:
         where("t.confidence >= {}", asked.min_confidence)
     if past_seq is not None:
         where("t.seq > {}" if oldest_first else "t.seq < {}", past_seq)
+    if above_seq is not None:
+        where("t.seq > {}", above_seq)
     values.append(limit)
     page = f"ORDER BY t.seq {'ASC' if oldest_first else 'DESC'} LIMIT ${len(values)}"
     if scope.kind in MEMBERS:
-        sql = _of_members(scope.kind, conditions, page)
+        sql = f"SELECT t.* FROM ({_of_members(scope.kind, conditions, page)}) t {page}"  # noqa: S608
     else:
         sql = _select(conditions, page)
     return [TagRow(*row) for row in await database.fetch(sql, *values)]
 
 
 # S608 below: the statements are put together from constants of ours; every value is bound.
-def _select(conditions: Sequence[str], page: str) -> str:
+def _select(conditions: Sequence[str], page: str, columns: str = _COLUMNS) -> str:
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"SELECT {_COLUMNS} FROM tags t {where} {page}"  # noqa: S608
+    return f"SELECT {columns} FROM tags t {where} {page}"  # noqa: S608
 
 
-def _of_members(kind: ScopeKind, conditions: Sequence[str], page: str) -> str:
-    """Return the query over many anchors: a page of each, and the page of those.
+def _of_members(
+    kind: ScopeKind, conditions: Sequence[str], page: str, columns: str = _COLUMNS
+) -> str:
+    """Return the query over many anchors: a page of each.
 
     One condition over all of them would make the database walk the whole table in order.
     """
     attackers, identities = MEMBERS[kind]
-    of_attacker = _select(["t.attacker_uuid = m.uuid", *conditions], page)
-    of_identity = _select(
-        ["t.attacker_uuid IS NULL", "t.identity_uuid = m.uuid", *conditions], page
-    )
+    of_attacker = _select(["t.attacker_uuid = m.uuid", *conditions], page, columns)
+    own = ["t.attacker_uuid IS NULL", "t.identity_uuid = m.uuid", *conditions]
+    of_identity = _select(own, page, columns)
     return (
-        f"SELECT t.* FROM (SELECT t.* FROM ({attackers}) m CROSS JOIN LATERAL ({of_attacker}) t "  # noqa: S608
-        f"UNION ALL SELECT t.* FROM ({identities}) m CROSS JOIN LATERAL ({of_identity}) t) t {page}"
+        f"SELECT t.* FROM ({attackers}) m CROSS JOIN LATERAL ({of_attacker}) t "  # noqa: S608
+        f"UNION ALL SELECT t.* FROM ({identities}) m CROSS JOIN LATERAL ({of_identity}) t"
     )

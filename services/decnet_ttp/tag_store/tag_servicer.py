@@ -18,12 +18,19 @@ from decnet_ttp.tag_store.fields import check_text, page_key
 from decnet_ttp.tag_store.later import not_offered
 from decnet_ttp.tag_store.names import Names
 from decnet_ttp.tag_store.scopes import parse_scope
-from decnet_ttp.tag_store.tag_reader import TagFilter, read_tags
+from decnet_ttp.tag_store.tag_reader import TagFilter, read_page
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
 from decnet_ttp.v1.tag_store_service_pb2_grpc import TagStoreServiceServicer
 
-_FILTERS = ("technique_id", "sub_technique_id", "tactic", "rule_id", "source_kind")
+_FILTERS = (
+    "technique_id",
+    "sub_technique_id",
+    "tactic",
+    "rule_id",
+    "source_kind",
+    "attack_release",
+)
 
 
 def _read_filter(request: pb.ListTagsRequest) -> TagFilter:
@@ -32,6 +39,8 @@ def _read_filter(request: pb.ListTagsRequest) -> TagFilter:
             f"min_confidence is {request.min_confidence}; use 0 to 1", field="min_confidence"
         )
     texts = {name: check_text(getattr(request, name), name) for name in _FILTERS}
+    # The technique has an index where the sub-technique has none.
+    texts["technique_id"] = texts["technique_id"] or texts["sub_technique_id"].partition(".")[0]
     return TagFilter(**texts, min_confidence=request.min_confidence)
 
 
@@ -84,13 +93,12 @@ class TagServicer(TagStoreServiceServicer):
         located = await self._directory.locate(scope)
         if located is None:
             return pb.ListTagsResponse()
-        rows = await read_tags(
-            self._database, located, asked, limit=limit + 1, past_seq=key[0] if key else None
+        page = await read_page(
+            self._database, located, asked, limit=limit, below=key[0] if key else None
         )
-        page = rows[:limit]
+        token = "" if page.next_below is None else encode_token([page.next_below], arguments)
         return pb.ListTagsResponse(
-            tags=[tag_message(row, self._names) for row in page],
-            next_page_token=encode_token([page[-1].seq], arguments) if len(rows) > limit else "",
+            tags=[tag_message(row, self._names) for row in page.rows], next_page_token=token
         )
 
     async def PurgeTags(

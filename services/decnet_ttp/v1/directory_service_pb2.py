@@ -25,13 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%decnet_ttp/v1/directory_service.proto\x12\rdecnet_ttp.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\x17ResolveAttackersRequest\x12\x31\n\tsightings\x18\x01 \x03(\x0b\x32\x1e.decnet_ttp.v1.AddressSighting\x12\x16\n\x0e\x63reate_missing\x18\x02 \x01(\x08\"\x86\x01\n\x0f\x41\x64\x64ressSighting\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x18ResolveAttackersResponse\x12\x32\n\tattackers\x18\x01 \x03(\x0b\x32\x1f.decnet_ttp.v1.ResolvedAttacker\"L\n\x10ResolvedAttacker\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\x15\n\ridentity_uuid\x18\x02 \x01(\t\x12\n\n\x02ip\x18\x03 \x01(\t\"=\n\x14ListAttackersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListAttackersResponse\x12*\n\tattackers\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Attacker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x01\n\x08\x41ttacker\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x15\n\ridentity_uuid\x18\x03 \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttag_count\x18\x06 \x01(\x03\x12\x17\n\x0ftechnique_count\x18\x07 \x01(\x03\"7\n\x12GetAttackerRequest\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\"@\n\x13GetAttackerResponse\x12)\n\x08\x61ttacker\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Attacker\">\n\x15ListIdentitiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x16ListIdentitiesResponse\x12+\n\nidentities\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Identity\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"a\n\x08Identity\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x16\n\x0e\x61ttacker_uuids\x18\x02 \x03(\t\x12\x15\n\rcampaign_uuid\x18\x03 \x01(\t\x12\x18\n\x10merged_into_uuid\x18\x04 \x01(\t\"E\n\x14LinkAttackersRequest\x12\x15\n\ridentity_uuid\x18\x01 \x01(\t\x12\x16\n\x0e\x61ttacker_uuids\x18\x02 \x03(\t\"B\n\x15LinkAttackersResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"0\n\x16UnlinkAttackersRequest\x12\x16\n\x0e\x61ttacker_uuids\x18\x01 \x03(\t\"1\n\x17UnlinkAttackersResponse\x12\x16\n\x0eunlinked_count\x18\x01 \x01(\x03\"A\n\x16MergeIdentitiesRequest\x12\x13\n\x0bwinner_uuid\x18\x01 \x01(\t\x12\x12\n\nloser_uuid\x18\x02 \x01(\t\"D\n\x17MergeIdentitiesResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\",\n\x16UnmergeIdentityRequest\x12\x12\n\nloser_uuid\x18\x01 \x01(\t\"D\n\x17UnmergeIdentityResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"=\n\x14ListCampaignsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListCampaignsResponse\x12*\n\tcampaigns\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Campaign\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x08\x43\x61mpaign\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eidentity_uuids\x18\x03 \x03(\t\"T\n\x15\x41ssignCampaignRequest\x12\x15\n\rcampaign_uuid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eidentity_uuids\x18\x03 \x03(\t\"C\n\x16\x41ssignCampaignResponse\x12)\n\x08\x63\x61mpaign\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Campaign2\xc5\x07\n\x10\x44irectoryService\x12\x63\n\x10ResolveAttackers\x12&.decnet_ttp.v1.ResolveAttackersRequest\x1a\'.decnet_ttp.v1.ResolveAttackersResponse\x12Z\n\rListAttackers\x12#.decnet_ttp.v1.ListAttackersRequest\x1a$.decnet_ttp.v1.ListAttackersResponse\x12T\n\x0bGetAttacker\x12!.decnet_ttp.v1.GetAttackerRequest\x1a\".decnet_ttp.v1.GetAttackerResponse\x12]\n\x0eListIdentities\x12$.decnet_ttp.v1.ListIdentitiesRequest\x1a%.decnet_ttp.v1.ListIdentitiesResponse\x12Z\n\rLinkAttackers\x12#.decnet_ttp.v1.LinkAttackersRequest\x1a$.decnet_ttp.v1.LinkAttackersResponse\x12`\n\x0fUnlinkAttackers\x12%.decnet_ttp.v1.UnlinkAttackersRequest\x1a&.decnet_ttp.v1.UnlinkAttackersResponse\x12`\n\x0fMergeIdentities\x12%.decnet_ttp.v1.MergeIdentitiesRequest\x1a&.decnet_ttp.v1.MergeIdentitiesResponse\x12`\n\x0fUnmergeIdentity\x12%.decnet_ttp.v1.UnmergeIdentityRequest\x1a&.decnet_ttp.v1.UnmergeIdentityResponse\x12Z\n\rListCampaigns\x12#.decnet_ttp.v1.ListCampaignsRequest\x1a$.decnet_ttp.v1.ListCampaignsResponse\x12]\n\x0e\x41ssignCampaign\x12$.decnet_ttp.v1.AssignCampaignRequest\x1a%.decnet_ttp.v1.AssignCampaignResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%decnet_ttp/v1/directory_service.proto\x12\rdecnet_ttp.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\x17ResolveAttackersRequest\x12\x31\n\tsightings\x18\x01 \x03(\x0b\x32\x1e.decnet_ttp.v1.AddressSighting\x12\x16\n\x0e\x63reate_missing\x18\x02 \x01(\x08\"\x86\x01\n\x0f\x41\x64\x64ressSighting\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x18ResolveAttackersResponse\x12\x32\n\tattackers\x18\x01 \x03(\x0b\x32\x1f.decnet_ttp.v1.ResolvedAttacker\"L\n\x10ResolvedAttacker\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\x15\n\ridentity_uuid\x18\x02 \x01(\t\x12\n\n\x02ip\x18\x03 \x01(\t\"=\n\x14ListAttackersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListAttackersResponse\x12*\n\tattackers\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Attacker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x01\n\x08\x41ttacker\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x15\n\ridentity_uuid\x18\x03 \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttag_count\x18\x06 \x01(\x03\x12\x17\n\x0ftechnique_count\x18\x07 \x01(\x03\"7\n\x12GetAttackerRequest\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\"@\n\x13GetAttackerResponse\x12)\n\x08\x61ttacker\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Attacker\">\n\x15ListIdentitiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x16ListIdentitiesResponse\x12+\n\nidentities\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Identity\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x01\n\x08Identity\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x16\n\x0e\x61ttacker_uuids\x18\x02 \x03(\t\x12\x15\n\rcampaign_uuid\x18\x03 \x01(\t\x12\x18\n\x10merged_into_uuid\x18\x04 \x01(\t\x12\x16\n\x0e\x61ttacker_count\x18\x05 \x01(\x03\x12\x14\n\x0cmerged_uuids\x18\x06 \x03(\t\"+\n\x12GetIdentityRequest\x12\x15\n\ridentity_uuid\x18\x01 \x01(\t\"@\n\x13GetIdentityResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"E\n\x14LinkAttackersRequest\x12\x15\n\ridentity_uuid\x18\x01 \x01(\t\x12\x16\n\x0e\x61ttacker_uuids\x18\x02 \x03(\t\"B\n\x15LinkAttackersResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"0\n\x16UnlinkAttackersRequest\x12\x16\n\x0e\x61ttacker_uuids\x18\x01 \x03(\t\"1\n\x17UnlinkAttackersResponse\x12\x16\n\x0eunlinked_count\x18\x01 \x01(\x03\"A\n\x16MergeIdentitiesRequest\x12\x13\n\x0bwinner_uuid\x18\x01 \x01(\t\x12\x12\n\nloser_uuid\x18\x02 \x01(\t\"D\n\x17MergeIdentitiesResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\",\n\x16UnmergeIdentityRequest\x12\x12\n\nloser_uuid\x18\x01 \x01(\t\"D\n\x17UnmergeIdentityResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"=\n\x14ListCampaignsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListCampaignsResponse\x12*\n\tcampaigns\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Campaign\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x08\x43\x61mpaign\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eidentity_uuids\x18\x03 \x03(\t\"T\n\x15\x41ssignCampaignRequest\x12\x15\n\rcampaign_uuid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eidentity_uuids\x18\x03 \x03(\t\"C\n\x16\x41ssignCampaignResponse\x12)\n\x08\x63\x61mpaign\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Campaign\"\xc7\x02\n\x0c\x41ttackerFact\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.decnet_ttp.v1.FactKind\x12\r\n\x05value\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x33\n\x0f\x66irst_seen_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12?\n\nattributes\x18\x07 \x03(\x0b\x32+.decnet_ttp.v1.AttackerFact.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\x0fPutFactsRequest\x12*\n\x05\x66\x61\x63ts\x18\x01 \x03(\x0b\x32\x1b.decnet_ttp.v1.AttackerFact\"*\n\x10PutFactsResponse\x12\x16\n\x0einserted_count\x18\x01 \x01(\x03\"w\n\x10ListFactsRequest\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.decnet_ttp.v1.FactKind\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x11ListFactsResponse\x12*\n\x05\x66\x61\x63ts\x18\x01 \x03(\x0b\x32\x1b.decnet_ttp.v1.AttackerFact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa8\x01\n\x0bIntelRecord\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0f\n\x07verdict\x18\x03 \x01(\t\x12\x12\n\x05score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07signals\x18\x05 \x03(\t\x12\x30\n\x0cobserve_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06_score\"=\n\x0fPutIntelRequest\x12*\n\x06record\x18\x01 \x01(\x0b\x32\x1a.decnet_ttp.v1.IntelRecord\">\n\x10PutIntelResponse\x12*\n\x06record\x18\x01 \x01(\x0b\x32\x1a.decnet_ttp.v1.IntelRecord\"P\n\x10ListIntelRequest\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x11ListIntelResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.decnet_ttp.v1.IntelRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x8c\x04\n\x08\x46\x61\x63tKind\x12\x19\n\x15\x46\x41\x43T_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46\x41\x43T_KIND_JARM\x10\x01\x12\x13\n\x0f\x46\x41\x43T_KIND_HASSH\x10\x02\x12\x11\n\rFACT_KIND_JA3\x10\x03\x12\x12\n\x0e\x46\x41\x43T_KIND_JA4H\x10\x04\x12\x18\n\x14\x46\x41\x43T_KIND_SSH_BANNER\x10\x05\x12\x17\n\x13\x46\x41\x43T_KIND_KEX_ORDER\x10\x06\x12\x18\n\x14\x46\x41\x43T_KIND_HTTP_QUIRK\x10\x07\x12\x1d\n\x19\x46\x41\x43T_KIND_TLS_CERT_SHA256\x10\x08\x12\x1c\n\x18\x46\x41\x43T_KIND_PAYLOAD_SHA256\x10\t\x12\x1d\n\x19\x46\x41\x43T_KIND_PAYLOAD_SIMHASH\x10\n\x12\x19\n\x15\x46\x41\x43T_KIND_SMTP_DOMAIN\x10\x0b\x12\x19\n\x15\x46\x41\x43T_KIND_C2_ENDPOINT\x10\x0c\x12\x1d\n\x19\x46\x41\x43T_KIND_IPV6_LINK_LOCAL\x10\r\x12\x15\n\x11\x46\x41\x43T_KIND_COUNTRY\x10\x0e\x12\x11\n\rFACT_KIND_ASN\x10\x0f\x12\x16\n\x12\x46\x41\x43T_KIND_OS_GUESS\x10\x10\x12\x18\n\x14\x46\x41\x43T_KIND_TOOL_GUESS\x10\x11\x12\x1d\n\x19\x46\x41\x43T_KIND_TCP_FINGERPRINT\x10\x12\x12\x1c\n\x18\x46\x41\x43T_KIND_BEHAVIOR_CLASS\x10\x13\x32\xd5\n\n\x10\x44irectoryService\x12\x63\n\x10ResolveAttackers\x12&.decnet_ttp.v1.ResolveAttackersRequest\x1a\'.decnet_ttp.v1.ResolveAttackersResponse\x12Z\n\rListAttackers\x12#.decnet_ttp.v1.ListAttackersRequest\x1a$.decnet_ttp.v1.ListAttackersResponse\x12T\n\x0bGetAttacker\x12!.decnet_ttp.v1.GetAttackerRequest\x1a\".decnet_ttp.v1.GetAttackerResponse\x12]\n\x0eListIdentities\x12$.decnet_ttp.v1.ListIdentitiesRequest\x1a%.decnet_ttp.v1.ListIdentitiesResponse\x12T\n\x0bGetIdentity\x12!.decnet_ttp.v1.GetIdentityRequest\x1a\".decnet_ttp.v1.GetIdentityResponse\x12Z\n\rLinkAttackers\x12#.decnet_ttp.v1.LinkAttackersRequest\x1a$.decnet_ttp.v1.LinkAttackersResponse\x12`\n\x0fUnlinkAttackers\x12%.decnet_ttp.v1.UnlinkAttackersRequest\x1a&.decnet_ttp.v1.UnlinkAttackersResponse\x12`\n\x0fMergeIdentities\x12%.decnet_ttp.v1.MergeIdentitiesRequest\x1a&.decnet_ttp.v1.MergeIdentitiesResponse\x12`\n\x0fUnmergeIdentity\x12%.decnet_ttp.v1.UnmergeIdentityRequest\x1a&.decnet_ttp.v1.UnmergeIdentityResponse\x12Z\n\rListCampaigns\x12#.decnet_ttp.v1.ListCampaignsRequest\x1a$.decnet_ttp.v1.ListCampaignsResponse\x12]\n\x0e\x41ssignCampaign\x12$.decnet_ttp.v1.AssignCampaignRequest\x1a%.decnet_ttp.v1.AssignCampaignResponse\x12K\n\x08PutFacts\x12\x1e.decnet_ttp.v1.PutFactsRequest\x1a\x1f.decnet_ttp.v1.PutFactsResponse\x12N\n\tListFacts\x12\x1f.decnet_ttp.v1.ListFactsRequest\x1a .decnet_ttp.v1.ListFactsResponse\x12K\n\x08PutIntel\x12\x1e.decnet_ttp.v1.PutIntelRequest\x1a\x1f.decnet_ttp.v1.PutIntelResponse\x12N\n\tListIntel\x12\x1f.decnet_ttp.v1.ListIntelRequest\x1a .decnet_ttp.v1.ListIntelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'decnet_ttp.v1.directory_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ATTACKERFACT_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_ATTACKERFACT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_FACTKIND']._serialized_start=3383
+  _globals['_FACTKIND']._serialized_end=3907
   _globals['_RESOLVEATTACKERSREQUEST']._serialized_start=89
   _globals['_RESOLVEATTACKERSREQUEST']._serialized_end=189
   _globals['_ADDRESSSIGHTING']._serialized_start=192
@@ -54,34 +58,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTIDENTITIESREQUEST']._serialized_end=1039
   _globals['_LISTIDENTITIESRESPONSE']._serialized_start=1041
   _globals['_LISTIDENTITIESRESPONSE']._serialized_end=1135
-  _globals['_IDENTITY']._serialized_start=1137
-  _globals['_IDENTITY']._serialized_end=1234
-  _globals['_LINKATTACKERSREQUEST']._serialized_start=1236
-  _globals['_LINKATTACKERSREQUEST']._serialized_end=1305
-  _globals['_LINKATTACKERSRESPONSE']._serialized_start=1307
-  _globals['_LINKATTACKERSRESPONSE']._serialized_end=1373
-  _globals['_UNLINKATTACKERSREQUEST']._serialized_start=1375
-  _globals['_UNLINKATTACKERSREQUEST']._serialized_end=1423
-  _globals['_UNLINKATTACKERSRESPONSE']._serialized_start=1425
-  _globals['_UNLINKATTACKERSRESPONSE']._serialized_end=1474
-  _globals['_MERGEIDENTITIESREQUEST']._serialized_start=1476
-  _globals['_MERGEIDENTITIESREQUEST']._serialized_end=1541
-  _globals['_MERGEIDENTITIESRESPONSE']._serialized_start=1543
-  _globals['_MERGEIDENTITIESRESPONSE']._serialized_end=1611
-  _globals['_UNMERGEIDENTITYREQUEST']._serialized_start=1613
-  _globals['_UNMERGEIDENTITYREQUEST']._serialized_end=1657
-  _globals['_UNMERGEIDENTITYRESPONSE']._serialized_start=1659
-  _globals['_UNMERGEIDENTITYRESPONSE']._serialized_end=1727
-  _globals['_LISTCAMPAIGNSREQUEST']._serialized_start=1729
-  _globals['_LISTCAMPAIGNSREQUEST']._serialized_end=1790
-  _globals['_LISTCAMPAIGNSRESPONSE']._serialized_start=1792
-  _globals['_LISTCAMPAIGNSRESPONSE']._serialized_end=1884
-  _globals['_CAMPAIGN']._serialized_start=1886
-  _globals['_CAMPAIGN']._serialized_end=1948
-  _globals['_ASSIGNCAMPAIGNREQUEST']._serialized_start=1950
-  _globals['_ASSIGNCAMPAIGNREQUEST']._serialized_end=2034
-  _globals['_ASSIGNCAMPAIGNRESPONSE']._serialized_start=2036
-  _globals['_ASSIGNCAMPAIGNRESPONSE']._serialized_end=2103
-  _globals['_DIRECTORYSERVICE']._serialized_start=2106
-  _globals['_DIRECTORYSERVICE']._serialized_end=3071
+  _globals['_IDENTITY']._serialized_start=1138
+  _globals['_IDENTITY']._serialized_end=1281
+  _globals['_GETIDENTITYREQUEST']._serialized_start=1283
+  _globals['_GETIDENTITYREQUEST']._serialized_end=1326
+  _globals['_GETIDENTITYRESPONSE']._serialized_start=1328
+  _globals['_GETIDENTITYRESPONSE']._serialized_end=1392
+  _globals['_LINKATTACKERSREQUEST']._serialized_start=1394
+  _globals['_LINKATTACKERSREQUEST']._serialized_end=1463
+  _globals['_LINKATTACKERSRESPONSE']._serialized_start=1465
+  _globals['_LINKATTACKERSRESPONSE']._serialized_end=1531
+  _globals['_UNLINKATTACKERSREQUEST']._serialized_start=1533
+  _globals['_UNLINKATTACKERSREQUEST']._serialized_end=1581
+  _globals['_UNLINKATTACKERSRESPONSE']._serialized_start=1583
+  _globals['_UNLINKATTACKERSRESPONSE']._serialized_end=1632
+  _globals['_MERGEIDENTITIESREQUEST']._serialized_start=1634
+  _globals['_MERGEIDENTITIESREQUEST']._serialized_end=1699
+  _globals['_MERGEIDENTITIESRESPONSE']._serialized_start=1701
+  _globals['_MERGEIDENTITIESRESPONSE']._serialized_end=1769
+  _globals['_UNMERGEIDENTITYREQUEST']._serialized_start=1771
+  _globals['_UNMERGEIDENTITYREQUEST']._serialized_end=1815
+  _globals['_UNMERGEIDENTITYRESPONSE']._serialized_start=1817
+  _globals['_UNMERGEIDENTITYRESPONSE']._serialized_end=1885
+  _globals['_LISTCAMPAIGNSREQUEST']._serialized_start=1887
+  _globals['_LISTCAMPAIGNSREQUEST']._serialized_end=1948
+  _globals['_LISTCAMPAIGNSRESPONSE']._serialized_start=1950
+  _globals['_LISTCAMPAIGNSRESPONSE']._serialized_end=2042
+  _globals['_CAMPAIGN']._serialized_start=2044
+  _globals['_CAMPAIGN']._serialized_end=2106
+  _globals['_ASSIGNCAMPAIGNREQUEST']._serialized_start=2108
+  _globals['_ASSIGNCAMPAIGNREQUEST']._serialized_end=2192
+  _globals['_ASSIGNCAMPAIGNRESPONSE']._serialized_start=2194
+  _globals['_ASSIGNCAMPAIGNRESPONSE']._serialized_end=2261
+  _globals['_ATTACKERFACT']._serialized_start=2264
+  _globals['_ATTACKERFACT']._serialized_end=2591
+  _globals['_ATTACKERFACT_ATTRIBUTESENTRY']._serialized_start=2542
+  _globals['_ATTACKERFACT_ATTRIBUTESENTRY']._serialized_end=2591
+  _globals['_PUTFACTSREQUEST']._serialized_start=2593
+  _globals['_PUTFACTSREQUEST']._serialized_end=2654
+  _globals['_PUTFACTSRESPONSE']._serialized_start=2656
+  _globals['_PUTFACTSRESPONSE']._serialized_end=2698
+  _globals['_LISTFACTSREQUEST']._serialized_start=2700
+  _globals['_LISTFACTSREQUEST']._serialized_end=2819
+  _globals['_LISTFACTSRESPONSE']._serialized_start=2821
+  _globals['_LISTFACTSRESPONSE']._serialized_end=2909
+  _globals['_INTELRECORD']._serialized_start=2912
+  _globals['_INTELRECORD']._serialized_end=3080
+  _globals['_PUTINTELREQUEST']._serialized_start=3082
+  _globals['_PUTINTELREQUEST']._serialized_end=3143
+  _globals['_PUTINTELRESPONSE']._serialized_start=3145
+  _globals['_PUTINTELRESPONSE']._serialized_end=3207
+  _globals['_LISTINTELREQUEST']._serialized_start=3209
+  _globals['_LISTINTELREQUEST']._serialized_end=3289
+  _globals['_LISTINTELRESPONSE']._serialized_start=3291
+  _globals['_LISTINTELRESPONSE']._serialized_end=3380
+  _globals['_DIRECTORYSERVICE']._serialized_start=3910
+  _globals['_DIRECTORYSERVICE']._serialized_end=5275
 # @@protoc_insertion_point(module_scope)

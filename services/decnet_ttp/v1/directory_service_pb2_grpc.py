@@ -55,6 +55,11 @@ class DirectoryServiceStub:
                 request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIdentitiesRequest.SerializeToString,
                 response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIdentitiesResponse.FromString,
                 _registered_method=True)
+        self.GetIdentity = channel.unary_unary(
+                '/decnet_ttp.v1.DirectoryService/GetIdentity',
+                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.GetIdentityRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.GetIdentityResponse.FromString,
+                _registered_method=True)
         self.LinkAttackers = channel.unary_unary(
                 '/decnet_ttp.v1.DirectoryService/LinkAttackers',
                 request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.LinkAttackersRequest.SerializeToString,
@@ -84,6 +89,26 @@ class DirectoryServiceStub:
                 '/decnet_ttp.v1.DirectoryService/AssignCampaign',
                 request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.AssignCampaignRequest.SerializeToString,
                 response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.AssignCampaignResponse.FromString,
+                _registered_method=True)
+        self.PutFacts = channel.unary_unary(
+                '/decnet_ttp.v1.DirectoryService/PutFacts',
+                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsResponse.FromString,
+                _registered_method=True)
+        self.ListFacts = channel.unary_unary(
+                '/decnet_ttp.v1.DirectoryService/ListFacts',
+                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsResponse.FromString,
+                _registered_method=True)
+        self.PutIntel = channel.unary_unary(
+                '/decnet_ttp.v1.DirectoryService/PutIntel',
+                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelResponse.FromString,
+                _registered_method=True)
+        self.ListIntel = channel.unary_unary(
+                '/decnet_ttp.v1.DirectoryService/ListIntel',
+                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelResponse.FromString,
                 _registered_method=True)
 
 
@@ -128,6 +153,15 @@ class DirectoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetIdentity(self, request, context):
+        """Returns one identity.
+
+        Errors include: NOT_FOUND (no such identity), INVALID_ARGUMENT (malformed id).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def LinkAttackers(self, request, context):
         """Makes attackers members of an identity, which is made when it does not exist.
 
@@ -147,9 +181,11 @@ class DirectoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MergeIdentities(self, request, context):
-        """Merges one identity into another; tags stay as they are and follow the members.
+        """Merges one identity into another; tags stay as they are and follow the members. Merging the same two again
+        changes nothing.
 
-        Errors include: NOT_FOUND (no such identity), FAILED_PRECONDITION (the loser is merged already).
+        Errors include: NOT_FOUND (no such identity), FAILED_PRECONDITION (the loser is merged into another one already, or
+        the winner into the loser), INVALID_ARGUMENT (malformed id, or the two are one).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,6 +218,43 @@ class DirectoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutFacts(self, request, context):
+        """Keeps facts about attackers. A fact that is known already has its times widened and its larger count kept, so
+        sending it again changes nothing. Of one kind an attacker keeps the 256 facts seen last.
+
+        Errors include: NOT_FOUND (no such attacker), INVALID_ARGUMENT (malformed id, no kind, no value, more than 10 000).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFacts(self, request, context):
+        """Lists the facts of an attacker by kind, last seen first.
+
+        Errors include: INVALID_ARGUMENT (bad page_token or page_size, malformed id). An unknown attacker has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutIntel(self, request, context):
+        """Keeps what a provider says of an attacker, in place of what it said before.
+
+        Errors include: NOT_FOUND (no such attacker), INVALID_ARGUMENT (malformed id, no provider).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListIntel(self, request, context):
+        """Lists what providers say of an attacker.
+
+        Errors include: INVALID_ARGUMENT (bad page_token or page_size, malformed id). An unknown attacker has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DirectoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -204,6 +277,11 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     servicer.ListIdentities,
                     request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIdentitiesRequest.FromString,
                     response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIdentitiesResponse.SerializeToString,
+            ),
+            'GetIdentity': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIdentity,
+                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.GetIdentityRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.GetIdentityResponse.SerializeToString,
             ),
             'LinkAttackers': grpc.unary_unary_rpc_method_handler(
                     servicer.LinkAttackers,
@@ -234,6 +312,26 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     servicer.AssignCampaign,
                     request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.AssignCampaignRequest.FromString,
                     response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.AssignCampaignResponse.SerializeToString,
+            ),
+            'PutFacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutFacts,
+                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsResponse.SerializeToString,
+            ),
+            'ListFacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFacts,
+                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsResponse.SerializeToString,
+            ),
+            'PutIntel': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutIntel,
+                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelResponse.SerializeToString,
+            ),
+            'ListIntel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIntel,
+                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -345,6 +443,33 @@ class DirectoryService:
             '/decnet_ttp.v1.DirectoryService/ListIdentities',
             decnet__ttp_dot_v1_dot_directory__service__pb2.ListIdentitiesRequest.SerializeToString,
             decnet__ttp_dot_v1_dot_directory__service__pb2.ListIdentitiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIdentity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.DirectoryService/GetIdentity',
+            decnet__ttp_dot_v1_dot_directory__service__pb2.GetIdentityRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_directory__service__pb2.GetIdentityResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -507,6 +632,114 @@ class DirectoryService:
             '/decnet_ttp.v1.DirectoryService/AssignCampaign',
             decnet__ttp_dot_v1_dot_directory__service__pb2.AssignCampaignRequest.SerializeToString,
             decnet__ttp_dot_v1_dot_directory__service__pb2.AssignCampaignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutFacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.DirectoryService/PutFacts',
+            decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.DirectoryService/ListFacts',
+            decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutIntel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.DirectoryService/PutIntel',
+            decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIntel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.DirectoryService/ListIntel',
+            decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelResponse.FromString,
             options,
             channel_credentials,
             insecure,

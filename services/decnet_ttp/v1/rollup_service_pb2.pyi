@@ -136,15 +136,55 @@ class ListPhasesResponse(_message.Message):
     def __init__(self, phases: _Optional[_Iterable[_Union[DeckyPhases, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeckyPhases(_message.Message):
-    __slots__ = ("decky_id", "first_phase", "first_seen_time", "last_phase", "last_seen_time")
+    __slots__ = ("decky_id", "first_phase", "first_seen_time", "last_phase", "last_seen_time", "observations")
     DECKY_ID_FIELD_NUMBER: _ClassVar[int]
     FIRST_PHASE_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
     LAST_PHASE_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATIONS_FIELD_NUMBER: _ClassVar[int]
     decky_id: str
     first_phase: str
     first_seen_time: _timestamp_pb2.Timestamp
     last_phase: str
     last_seen_time: _timestamp_pb2.Timestamp
-    def __init__(self, decky_id: _Optional[str] = ..., first_phase: _Optional[str] = ..., first_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_phase: _Optional[str] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    observations: _containers.RepeatedCompositeFieldContainer[PhaseRow]
+    def __init__(self, decky_id: _Optional[str] = ..., first_phase: _Optional[str] = ..., first_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_phase: _Optional[str] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observations: _Optional[_Iterable[_Union[PhaseRow, _Mapping]]] = ...) -> None: ...
+
+class PhaseRow(_message.Message):
+    __slots__ = ("tactic", "phase", "first_seen_time", "last_seen_time", "count")
+    TACTIC_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    tactic: str
+    phase: str
+    first_seen_time: _timestamp_pb2.Timestamp
+    last_seen_time: _timestamp_pb2.Timestamp
+    count: int
+    def __init__(self, tactic: _Optional[str] = ..., phase: _Optional[str] = ..., first_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class RecountRollupsRequest(_message.Message):
+    __slots__ = ("repair",)
+    REPAIR_FIELD_NUMBER: _ClassVar[int]
+    repair: bool
+    def __init__(self, repair: _Optional[bool] = ...) -> None: ...
+
+class RecountRollupsResponse(_message.Message):
+    __slots__ = ("rollups", "repaired")
+    ROLLUPS_FIELD_NUMBER: _ClassVar[int]
+    REPAIRED_FIELD_NUMBER: _ClassVar[int]
+    rollups: _containers.RepeatedCompositeFieldContainer[RollupRecount]
+    repaired: bool
+    def __init__(self, rollups: _Optional[_Iterable[_Union[RollupRecount, _Mapping]]] = ..., repaired: _Optional[bool] = ...) -> None: ...
+
+class RollupRecount(_message.Message):
+    __slots__ = ("rollup", "expected_count", "differing_count")
+    ROLLUP_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DIFFERING_COUNT_FIELD_NUMBER: _ClassVar[int]
+    rollup: str
+    expected_count: int
+    differing_count: int
+    def __init__(self, rollup: _Optional[str] = ..., expected_count: _Optional[int] = ..., differing_count: _Optional[int] = ...) -> None: ...

@@ -50,6 +50,11 @@ class RollupServiceStub:
                 request_serializer=decnet__ttp_dot_v1_dot_rollup__service__pb2.ListPhasesRequest.SerializeToString,
                 response_deserializer=decnet__ttp_dot_v1_dot_rollup__service__pb2.ListPhasesResponse.FromString,
                 _registered_method=True)
+        self.RecountRollups = channel.unary_unary(
+                '/decnet_ttp.v1.RollupService/RecountRollups',
+                request_serializer=decnet__ttp_dot_v1_dot_rollup__service__pb2.RecountRollupsRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_rollup__service__pb2.RecountRollupsResponse.FromString,
+                _registered_method=True)
 
 
 class RollupServiceServicer:
@@ -84,6 +89,16 @@ class RollupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecountRollups(self, request, context):
+        """Counts all tags anew and compares every row of the roll-ups with the result. Without repair it changes and holds up
+        nothing; with repair writers wait until it is done.
+
+        Errors include: UNAVAILABLE (the database is away).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RollupServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -101,6 +116,11 @@ def add_RollupServiceServicer_to_server(servicer, server):
                     servicer.ListPhases,
                     request_deserializer=decnet__ttp_dot_v1_dot_rollup__service__pb2.ListPhasesRequest.FromString,
                     response_serializer=decnet__ttp_dot_v1_dot_rollup__service__pb2.ListPhasesResponse.SerializeToString,
+            ),
+            'RecountRollups': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecountRollups,
+                    request_deserializer=decnet__ttp_dot_v1_dot_rollup__service__pb2.RecountRollupsRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_rollup__service__pb2.RecountRollupsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +205,33 @@ class RollupService:
             '/decnet_ttp.v1.RollupService/ListPhases',
             decnet__ttp_dot_v1_dot_rollup__service__pb2.ListPhasesRequest.SerializeToString,
             decnet__ttp_dot_v1_dot_rollup__service__pb2.ListPhasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecountRollups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.RollupService/RecountRollups',
+            decnet__ttp_dot_v1_dot_rollup__service__pb2.RecountRollupsRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_rollup__service__pb2.RecountRollupsResponse.FromString,
             options,
             channel_credentials,
             insecure,
