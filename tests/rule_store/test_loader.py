@@ -73,7 +73,7 @@ def test_every_member_of_a_rule_reaches_its_message(
     assert (compare.gte, compare.lt) == (400, 500)
     assert not compare.HasField("gt")
     predicate = rules["R0003"].lifter_predicate
-    assert predicate.kind == "lifter:credential_auth_brute"
+    assert predicate.kind == "lifter:credential_auth_brute_generic"
     assert dict(predicate.parameters) == {"fail_threshold": 5.0}
 
 

@@ -74,7 +74,7 @@ async def test_bad_paging_is_refused(store: Store) -> None:
 
 async def test_one_rule_is_returned_and_an_unknown_one_is_not_found(store: Store) -> None:
     found = await store.stub.GetRule(pb.GetRuleRequest(rule_id="R0003"))
-    assert found.rule.lifter_predicate.kind == "lifter:credential_auth_brute"
+    assert found.rule.lifter_predicate.kind == "lifter:credential_auth_brute_generic"
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await store.stub.GetRule(pb.GetRuleRequest(rule_id="R9999"))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND

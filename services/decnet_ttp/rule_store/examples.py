@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Running the examples within a rule through the matcher that the taggers use."""
+"""Running the examples within a rule through the matcher and the lifters that taggers use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from decnet_ttp.matching import RulePack
 from decnet_ttp.rule_store.convert import ExampleFault, example_event
-from decnet_ttp.rule_store.document import LifterMatch, MatchExample, RuleDocument
+from decnet_ttp.rule_store.document import MatchExample, RuleDocument
+from decnet_ttp.rule_store.lifters import Evaluate, LifterFault, lifter_evaluate
 from decnet_ttp.v1 import event_pb2, rule_pb2
 
-Path = tuple[str | int, ...]
-
-#: Returns the deepest technique ids that a rule emits for an event.
-Evaluate = Callable[[event_pb2.Event], frozenset[str]]
+YamlPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +22,12 @@ class ExampleResult:
     Attributes:
         path: Where it stands in the file.
         must_match: Whether the rule has to fire on it.
-        ran: False for the rule of a lifter, which only that lifter can evaluate.
+        ran: Whether it was run, and not only held to the form of an event.
         emitted: Techniques that came out, deepest ids in order.
         fault: What went otherwise than written; None when nothing did.
     """
 
-    path: Path
+    path: YamlPath
     must_match: bool
     ran: bool
     emitted: tuple[str, ...] = ()
@@ -37,23 +35,27 @@ class ExampleResult:
 
 
 def run_examples(
-    rule: RuleDocument, message: rule_pb2.Rule, *, only_form: bool = False
+    rule: RuleDocument,
+    message: rule_pb2.Rule,
+    *,
+    only_form: bool = False,
+    rules_dir: Path | None = None,
 ) -> tuple[ExampleResult, ...]:
     """Run every example of a rule that passed all other checks.
-
-    The predicate of a lifter lives in its tagger; such a rule's examples are held only to
-    the form of their events here.
 
     Args:
         rule: The rule as written.
         message: The same as it travels.
-        only_form: Whether to leave it at the form of the events for every rule.
+        only_form: Whether to leave it at compiling the rule and at the form of the events.
+        rules_dir: The rules directory the rule belongs to; None for that of the program.
 
     Raises:
-        RuleInvalidError: The matcher refuses the rule.
+        RuleInvalidError: The matcher or the lifter refuses the rule.
     """
-    unrun = only_form or isinstance(rule.match, LifterMatch)
-    evaluate = None if unrun else _matcher(message)
+    if message.WhichOneof("match") == "condition":
+        evaluate = _matcher(message)
+    else:
+        evaluate = lifter_evaluate(message, rules_dir)
     results = []
     numbered = [
         (("tests", part, n), example)
@@ -68,10 +70,14 @@ def run_examples(
             at = (*path, "payload", fault.key)
             results.append(ExampleResult(at, must_match, ran=False, fault=str(fault)))
             continue
-        if evaluate is None:
+        if only_form:
             results.append(ExampleResult(path, must_match, ran=False))
             continue
-        emitted = evaluate(event)
+        try:
+            emitted = evaluate(event)
+        except LifterFault as fault:
+            results.append(ExampleResult(path, must_match, ran=True, fault=str(fault)))
+            continue
         expected = frozenset(example.techniques if isinstance(example, MatchExample) else ())
         fault_text = None if emitted == expected else _difference(expected, emitted)
         results.append(

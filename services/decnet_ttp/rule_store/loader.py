@@ -226,7 +226,9 @@ def load_rule(
     if document is not None and not problems:
         wire = rule_message(document, content_sha256=digest, source=str(path))
         try:
-            results = run_examples(document, wire, only_form=not with_examples)
+            results = run_examples(
+                document, wire, only_form=not with_examples, rules_dir=_rules_dir(path)
+            )
         except RuleInvalidError as error:
             add(tree.place(error.path), error.message)
         else:
@@ -241,6 +243,12 @@ def load_rule(
         problems=tuple(sorted(problems)[:MAX_PROBLEMS]),
         parsed=rule,
     )
+
+
+def _rules_dir(path: Path) -> Path | None:
+    """Return the rules directory that a rule file lies in, if it lies in one."""
+    folder = path.parent
+    return folder.parent if folder.name == RULES_FOLDER else None
 
 
 def _parse(
