@@ -5,22 +5,41 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from decnet_ttp.ingest.consumer import Consumer
+from decnet_ttp.ingest.backfill import Backfill
+from decnet_ttp.ingest.consumer import Consumer, Counters
+from decnet_ttp.ingest.dead_letter_box import DeadLetterBox
 from decnet_ttp.ingest.directory import Directory
 from decnet_ttp.ingest.dispatch import Dispatcher
 from decnet_ttp.ingest.feed import Feed
+from decnet_ttp.ingest.inputs.catalogue import SUBJECTS
+from decnet_ttp.ingest.intel_records import IntelRecords
+from decnet_ttp.ingest.parking import Parking, Schedule
 from decnet_ttp.ingest.pipeline import Pipeline
-from decnet_ttp.runtime.bus import EVENTS_STREAM, Bus, Envelope
+from decnet_ttp.ingest.shelf import DUE_SUBJECTS, NatsShelf
+from decnet_ttp.runtime.bus import EVENTS_STREAM, PARKED_STREAM, Bus, Envelope
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.v1 import directory_service_pb2_grpc, tag_store_service_pb2_grpc
 from ingest.backends import Store, Tagger, until
 
 SUBJECT = "attacker.session.ended"
+
+
+@dataclass
+class Running:
+    """The parts of a running ingest."""
+
+    consumer: Consumer
+    pipeline: Pipeline
+    parking: Parking
+    letters: DeadLetterBox
+    backfill: Backfill
+    dispatcher: Dispatcher
 
 
 @dataclass
@@ -35,45 +54,99 @@ class Rig:
     @asynccontextmanager
     async def consumer(self, ack_wait_s: float = 2.0) -> AsyncIterator[Consumer]:
         """Run a consumer; on leaving it is stopped and has finished."""
+        async with self.ingest(ack_wait_s=ack_wait_s) as running:
+            yield running.consumer
+
+    @asynccontextmanager
+    async def ingest(
+        self,
+        *,
+        ack_wait_s: float = 2.0,
+        create_missing: bool = True,
+        schedule: Schedule | None = None,
+        watching: bool = True,
+    ) -> AsyncIterator[Running]:
+        """Run all of ingest but its gRPC server; on leaving it is stopped and has finished."""
         async with AsyncExitStack() as stack:
             channel = await stack.enter_async_context(
                 open_channel(self.settings.tag_store, self.settings)
             )
             dispatcher = await stack.enter_async_context(Dispatcher(self.settings))
-            consumer = Consumer(
-                bus=self.bus,
-                feed=Feed(
-                    self.bus,
-                    stream=EVENTS_STREAM,
-                    durable="test",
-                    subjects=[SUBJECT],
-                    ack_wait_s=ack_wait_s,
-                ),
-                pipeline=Pipeline(
-                    directory=Directory(
-                        directory_service_pb2_grpc.DirectoryServiceStub(channel),
-                        create_missing=True,
-                        clock=time.monotonic,
-                    ),
-                    dispatcher=dispatcher,
-                    tag_store=tag_store_service_pb2_grpc.TagStoreServiceStub(channel),
-                ),
-                batch_messages=500,
-                max_in_flight=2,
-                ack_wait_s=ack_wait_s,
-                max_deliveries=3,
+            directory = Directory(
+                directory_service_pb2_grpc.DirectoryServiceStub(channel),
+                create_missing=create_missing,
+                clock=time.monotonic,
             )
+            intel = IntelRecords(self.bus)
+            pipeline = Pipeline(
+                directory=directory,
+                dispatcher=dispatcher,
+                tag_store=tag_store_service_pb2_grpc.TagStoreServiceStub(channel),
+                intel=intel,
+            )
+            shelf = NatsShelf(self.bus)
+            parking = Parking(
+                shelf=shelf,
+                schedule=schedule or Schedule(first_s=60.0, longest_s=60.0, limit_s=600.0),
+                tagger_schedule=Schedule(first_s=60.0, longest_s=60.0, limit_s=6_000.0),
+                appeared=directory.who_appeared,
+                taggers_back=dispatcher.room,
+                poll_s=0.1,
+            )
+            counters = Counters()
+
+            def consumer(stream: str, durable: str, subjects: Sequence[str]) -> Consumer:
+                return Consumer(
+                    bus=self.bus,
+                    feed=Feed(
+                        self.bus,
+                        stream=stream,
+                        durable=durable,
+                        subjects=subjects,
+                        ack_wait_s=ack_wait_s,
+                    ),
+                    pipeline=pipeline,
+                    batch_messages=500,
+                    max_in_flight=2,
+                    ack_wait_s=ack_wait_s,
+                    max_deliveries=3,
+                    parking=None if create_missing else parking,
+                    counters=counters,
+                )
+
+            fresh = consumer(EVENTS_STREAM, "test", SUBJECTS)
+            returned = consumer(PARKED_STREAM, "test-parked", DUE_SUBJECTS)
             stop = asyncio.Event()
-            tasks = [
-                asyncio.create_task(dispatcher.follow(stop)),
-                asyncio.create_task(consumer.run(stop)),
-            ]
+            await intel.load(stop)
+            work = [dispatcher.follow, fresh.run, returned.run, intel.follow]
+            work += [parking.watch] if watching else []
+            tasks = [asyncio.create_task(item(stop)) for item in work]
             await until(lambda: all(item.kinds is not None for item in dispatcher.taggers))
             try:
-                yield consumer
+                yield Running(
+                    fresh,
+                    pipeline,
+                    parking,
+                    DeadLetterBox(self.bus, shelf),
+                    Backfill(self.bus, pipeline),
+                    dispatcher,
+                )
             finally:
                 stop.set()
                 await asyncio.gather(*tasks)
+
+    async def send(self, topic: str, ident: str, payload: dict[str, Any], kind: str = "") -> None:
+        """Publish a message."""
+        envelope = Envelope(topic=topic, type=kind or topic, id=ident, payload=payload)
+        await self.bus.js.publish(topic, envelope.encode(), headers=envelope.headers)
+
+    async def waiting(self) -> int:
+        """Return how many messages are parked."""
+        return int((await self.bus.js.stream_info(PARKED_STREAM)).state.messages)
+
+    async def none_waits(self) -> bool:
+        """Whether nothing is parked."""
+        return await self.waiting() == 0
 
     async def publish(self, ident: str, *commands: str, ip: str = "198.51.100.1") -> None:
         """Publish a session."""

@@ -255,30 +255,9 @@ JSON = st.recursive(
     max_leaves=8,
 )
 NAMES = st.sampled_from(
-    [
-        "id",
-        "source_id",
-        "addr",
-        "vector",
-        "token_id",
-        "trigger_id",
-        "hash",
-        "jarm",
-        "ts",
-        "services",
-        "target_count",
-        "credential_hash",
-        "observation_uuids",
-        "loser_uuid",
-        "fingerprint",
-        "decky_id",
-        "categories",
-        "threat_type",
-        "x_mailer",
-        "urls",
-        "first_seen",
-        "decky",
-    ]
+    ["id", "source_id", "addr", "vector", "token_id", "trigger_id", "hash", "jarm", "ts", "decky"]
+) | st.sampled_from(
+    ["target_count", "credential_hash", "observation_uuids", "loser_uuid", "fingerprint", "urls"]
 )
 
 

@@ -20,6 +20,8 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "serve": ("serve", "serve", "Run one service in the foreground."),
     "health": ("health", "health", "Ask a service whether it is ready."),
     "import": ("import_", "import_group", "Publish recorded telemetry on the bus."),
+    "backfill": ("backfill", "backfill", "Tag kept history again with the rules of today."),
+    "dlq": ("dlq", "dlq", "Handle dead letters: what could not be tagged."),
     "techniques": ("techniques", "techniques", "Show the techniques of a scope."),
     "tags": ("tags", "tags", "Show the evidence behind a technique."),
     "attackers": ("attackers", "attackers", "List attackers."),

@@ -168,6 +168,6 @@ def _parking(
         ),
         tagger_schedule=_TAGGER_SCHEDULE,
         appeared=directory.who_appeared,
-        taggers_back=lambda: all(item.reachable for item in dispatcher.taggers),
+        taggers_back=dispatcher.room,
         poll_s=settings.park_poll_s,
     )

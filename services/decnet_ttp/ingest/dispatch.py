@@ -27,6 +27,8 @@ _DESCRIBE_KNOWN_S = 5.0
 _DESCRIBE_AWAY_S = 0.5
 #: Calls one tagger answers for us at once: what bounds the memory of an enormous session there.
 _CALLS_AT_ONCE = 4
+#: Messages that come back at once when a tagger is back.
+_MOST_RETURNING = 2_000
 #: Kinds of failure that are logged one by one; later ones are only counted.
 _LOGGED_KINDS = 1_000
 
@@ -108,6 +110,15 @@ class Dispatcher:
         """Whether every tagger has told what it takes."""
         return all(tagger.kinds is not None for tagger in self.taggers)
 
+    def room(self) -> int:
+        """Return how many messages that waited for a tagger may come back now.
+
+        One at a time tries a tagger that answers again but is still left alone.
+        """
+        if not all(tagger.reachable and tagger.kinds is not None for tagger in self.taggers):
+            return 0
+        return 1 if any(tagger.breaker.open for tagger in self.taggers) else _MOST_RETURNING
+
     async def follow(self, stop: asyncio.Event) -> None:
         """Keep asking each tagger what it takes, until the stop."""
         async with asyncio.TaskGroup() as group:
@@ -136,10 +147,9 @@ class Dispatcher:
         except DecnetError:
             tagger.reachable = False
             return
+        tagger.reachable = True
         if tagger.breaker.open:
             tagger.breaker.hint()
-        else:
-            tagger.reachable = True
         kinds = frozenset(kind for lifter in answer.lifters for kind in lifter.source_kinds)
         if kinds != tagger.kinds:
             _log.info(

@@ -105,7 +105,8 @@ class Parking:
         schedule: For messages whose attacker is unknown.
         tagger_schedule: For messages that a tagger has not seen yet.
         appeared: Returns those of some addresses that are known by now.
-        taggers_back: Whether every tagger answers.
+        taggers_back: How many messages the taggers may get that they have not seen; 0 while one is
+            away.
         poll_s: How often both are looked at, in seconds.
         clock: The time.
     """
@@ -117,7 +118,7 @@ class Parking:
         schedule: Schedule,
         tagger_schedule: Schedule,
         appeared: Callable[[Sequence[str]], Awaitable[list[str]]],
-        taggers_back: Callable[[], bool],
+        taggers_back: Callable[[], int],
         poll_s: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -190,9 +191,9 @@ class Parking:
             DecnetError: The directory is away.
             nats.errors.Error: The bus is away.
         """
-        if self._taggers_back():
+        if room := self._taggers_back():
             keys = await self._shelf.keys(FOR_TAGGER)
-            await self._shelf.release(keys[:_RELEASED_AT_ONCE])
+            await self._shelf.release(keys[: min(room, _RELEASED_AT_ONCE)])
         by_address: dict[str, list[str]] = {}
         for key in await self._shelf.keys(_FOR_ADDRESS):
             address = key.split(".")[1]
