@@ -16,6 +16,7 @@ from decnet_ttp.rule_store.database import Database
 from decnet_ttp.rule_store.database_follower import DatabaseDefinitions, DatabaseFollower
 from decnet_ttp.rule_store.definition_writer import DefinitionWriter
 from decnet_ttp.rule_store.directory import RuleDirectory
+from decnet_ttp.rule_store.figures import Figures
 from decnet_ttp.rule_store.loader import rule_folder
 from decnet_ttp.rule_store.postgres_states import PostgresStates
 from decnet_ttp.rule_store.revisions import RevisionLog
@@ -93,7 +94,10 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         if database is not None:
             stack.push_async_callback(database.close)
-        server = Server(settings, name="rule-store").add(
+        figures = Figures(book, revisions, backend=settings.rule_backend)
+        server = Server(
+            settings, name="rule-store", progress=figures.progress, metrics=[figures.counted]
+        ).add(
             rule_store_service_pb2_grpc.add_RuleStoreServiceServicer_to_server,
             RuleStoreServicer(book, states),
             _SERVICE,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,11 @@ from decnet_ttp.v1 import rule_pb2, rule_store_service_pb2
 _log = logging.getLogger(__name__)
 
 _Change = rule_store_service_pb2.RuleChange
+
+
+def mode_name(state: rule_pb2.RuleState) -> str:
+    """Return the mode of a state as a word."""
+    return rule_pb2.RuleMode.Name(state.mode).removeprefix("RULE_MODE_").lower()
 
 
 class RuleNotFoundError(NotFoundError):
@@ -55,6 +61,10 @@ class RuleBook:
         revisions: The history.
         with_states: Whether states are kept, so that no rule may be handed out before they are
             known: it might be one that an operator switched off.
+
+    Attributes:
+        compiled: Definitions put in force, by rule.
+        state_changes: States put in force since the stored ones were known, by rule and mode.
     """
 
     def __init__(self, revisions: RevisionLog, *, with_states: bool = False) -> None:
@@ -64,6 +74,8 @@ class RuleBook:
         self._orphaned: tuple[Problem, ...] = ()
         self._defined = False
         self._states_known = not with_states
+        self.compiled: Counter[str] = Counter()
+        self.state_changes: Counter[tuple[str, ...]] = Counter()
 
     @property
     def loaded(self) -> bool:
@@ -128,6 +140,7 @@ class RuleBook:
             self._definitions.pop(rule_id, None)
         for rule in changes.upserted:
             self._definitions[rule.rule_id] = rule
+            self.compiled[rule.rule_id] += 1
         self._revisions.publish(
             [
                 *(
@@ -163,8 +176,12 @@ class RuleBook:
         The rule may be absent: its states then wait for it to come back.
         """
         ordered = tuple(sorted(states, key=scope_of))
-        if ordered == self._states.get(rule_id, ()):
+        before = self._states.get(rule_id, ())
+        if ordered == before:
             return
+        if self._states_known:
+            new = [mode_name(state) for state in ordered if state not in before]
+            self.state_changes.update((rule_id, mode) for mode in new or ["default"])
         self._states[rule_id] = ordered
         if not ordered:
             del self._states[rule_id]
