@@ -100,3 +100,15 @@ async def test_request_beyond_the_contract_is_refused_whole(
         await submission.submit(request_)
     assert caught.value.field == field
     assert store.tags == {}
+
+
+async def test_answer_counts_each_group_by_itself(parts: tuple[Submission, Tagger, Store]) -> None:
+    submission, _, _ = parts
+    await submission.submit(batch("known"))
+    request = batch("fresh", "known")
+    request.groups[0].events.add().CopyFrom(request.groups[0].events[0])
+    request.groups[0].events[1].source_id = "fresh#cmd1"
+    answer = await submission.submit(request)
+    assert [
+        (result.origin_id, result.inserted_count, result.known_count) for result in answer.results
+    ] == [("fresh", 2, 0), ("known", 0, 1)]

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What is known of an attacker is looked at again when a session of theirs ends."""
+
+from __future__ import annotations
+
+from decnet_ttp.runtime.bus import INTEL_STREAM
+from ingest.backends import until
+from ingest.rig import Rig
+
+IP = "198.51.100.1"
+VERDICT = {"attacker_ip": IP, "aggregate_verdict": "malicious", "feodo_listed": True}
+
+
+async def test_enrichment_and_later_sessions_make_the_same_event(rig: Rig) -> None:
+    rig.tagger.kinds = ["command", "intel"]
+    async with rig.ingest() as running:
+        await rig.send("attacker.intel.enriched", "e1", VERDICT)
+        await until(lambda: running.consumer.counters.handled == 1)
+        (intel,) = rig.store.tags
+        assert intel.startswith("intel:")
+        await rig.publish("s1", "id", ip=IP)
+        await rig.publish("s2", "id", ip="198.51.100.2")
+        await until(lambda: running.consumer.counters.handled == 3)
+        assert sum(rig.tagger.calls) == 4
+    assert sorted(rig.store.tags) == sorted([intel, "s1#cmd0", "s2#cmd0"])
+
+
+async def test_records_survive_a_restart_and_one_is_kept_for_each_attacker(rig: Rig) -> None:
+    rig.tagger.kinds = ["command", "intel"]
+    async with rig.ingest():
+        await rig.send("attacker.intel.enriched", "e1", VERDICT)
+        await rig.send("attacker.intel.enriched", "e2", {**VERDICT, "feodo_listed": False})
+        await until(rig.settled)
+    assert (await rig.bus.js.stream_info(INTEL_STREAM)).state.messages == 1
+    before = set(rig.store.tags)
+    async with rig.ingest() as running:
+        await rig.publish("s1", "id", ip=IP)
+        await until(lambda: running.consumer.counters.handled == 1)
+    assert set(rig.store.tags) - before == {"s1#cmd0"}
+    assert len(before) == 2
