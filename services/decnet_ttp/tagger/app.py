@@ -11,6 +11,7 @@ from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.server import Server
 from decnet_ttp.tagger.evaluation import Evaluation
+from decnet_ttp.tagger.figures import Figures
 from decnet_ttp.tagger.lifter import load_lifters
 from decnet_ttp.tagger.rule_follower import RuleFollower
 from decnet_ttp.tagger.servicer import TaggerServicer
@@ -41,17 +42,21 @@ async def run(settings: Settings, lifters: Sequence[str]) -> None:
         follower = RuleFollower(
             rule_store_service_pb2_grpc.RuleStoreServiceStub(channel), hosted, catalogue
         )
+        evaluation = Evaluation(hosted, attack_release=catalogue.attack_release)
+        figures = Figures(evaluation.statistics, follower)
         servicer = TaggerServicer(
             lifters=hosted,
             follower=follower,
-            evaluation=Evaluation(hosted, attack_release=catalogue.attack_release),
+            evaluation=evaluation,
             attack_release=catalogue.attack_release,
         )
 
         async def ready() -> bool:
             return follower.loaded
 
-        server = Server(settings, name="tagger").add(
+        server = Server(
+            settings, name="tagger", progress=figures.progress, metrics=[figures.counted]
+        ).add(
             tagger_service_pb2_grpc.add_TaggerServiceServicer_to_server,
             servicer,
             "decnet_ttp.v1.TaggerService",

@@ -77,7 +77,7 @@ class Evaluation:
         """Tag a batch with one set of rules, letting the event loop breathe between events."""
         response = tagger_service_pb2.TagEventsResponse()
         now_s = self._clock()
-        looked_s = time.monotonic()
+        looked_s = began_s = time.monotonic()
         count = 0
         by_kind: dict[str, list[tuple[str, Evaluator]]] = {}
         kinds: dict[str, int] = {}
@@ -114,7 +114,8 @@ class Evaluation:
                         )
                         numbers.tags += self._write(out, event, finding, live, state.ceiling)
         self.statistics.until_sample = until_sample
-        self.statistics.count_events(rules, kinds)
+        took_s = time.monotonic() - began_s
+        self.statistics.count_batch(rules, kinds, began_s=now_s, took_s=took_s)
         return response
 
     @staticmethod

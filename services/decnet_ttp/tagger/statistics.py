@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from decnet_ttp.core.source_kinds import SourceKind
+from decnet_ttp.runtime.figures import Histogram
 from decnet_ttp.tagger.rule_set import RuleSet
 
 #: On one event in this many a rule is timed. A prime, so that no regular batch hides a kind.
@@ -21,6 +23,11 @@ SAMPLE_EVENTS: Final = 509
 #: The same at the start, so that quiet installations learn something too; grows with each sample.
 FIRST_SAMPLE_EVENTS: Final = 17
 _GROWTH_EVENTS: Final = 4
+
+_KINDS: Final = frozenset(SourceKind)
+
+#: Stands for every kind that is not ours: producers may name any number of them.
+_OTHER: Final = "other"
 
 
 @dataclass(slots=True)
@@ -61,11 +68,19 @@ class RuleStatistics:
 
     Attributes:
         since_s: When counting began, in seconds since the epoch.
+        count: Events that were evaluated.
+        last_batch_s: When a batch came last, in seconds since the epoch; 0 before the first.
+        events: Events that a lifter looked at, by source kind and lifter.
+        latency: Time of a batch.
         until_sample: Events until a rule is timed.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.since_s = clock()
+        self.count = 0
+        self.last_batch_s = 0.0
+        self.events: Counter[tuple[str, ...]] = Counter()
+        self.latency = Histogram("evaluation_seconds", "Time of a batch of events.")
         self._numbers: dict[str, RuleNumbers] = {}
         self._rules = RuleSet.empty()
         self._pending: Counter[str] = Counter()
@@ -80,12 +95,31 @@ class RuleStatistics:
             found = self._numbers[rule_id] = RuleNumbers()
         return found
 
-    def count_events(self, rules: RuleSet, kinds: Mapping[str, int]) -> None:
-        """Count events that went through a set of rules, by kind."""
+    def count_batch(
+        self, rules: RuleSet, kinds: Mapping[str, int], *, began_s: float, took_s: float
+    ) -> None:
+        """Count a batch of events.
+
+        Args:
+            rules: The rules it went through.
+            kinds: Events by kind; a kind that nobody knows counts as `other`.
+            began_s: When it began, in seconds since the epoch.
+            took_s: How long it took, in seconds.
+        """
         if rules is not self._rules:
             self._share_out()
             self._rules = rules
+        if not kinds:
+            return
+        self.last_batch_s = began_s
+        self.latency.observe(took_s)
         self._pending.update(kinds)
+        for kind, count in kinds.items():
+            self.count += count
+            name = kind if kind in _KINDS else _OTHER
+            for lifter, evaluator in rules.evaluators.items():
+                if kind in evaluator.source_kinds:
+                    self.events[name, lifter] += count
 
     def next_interval(self) -> int:
         """Return how many events pass until the next sample, now that one is due."""
