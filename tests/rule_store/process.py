@@ -15,16 +15,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 OPTIONS = [("grpc.default_authority", "localhost")]
 
 
+def service_environment(**settings: str) -> dict[str, str]:
+    """Return our environment with these settings and no others."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("DECNET_TTP_")}
+    return inherited | {f"DECNET_TTP_{name}": value for name, value in settings.items()}
+
+
 @asynccontextmanager
 async def rule_store_process(**settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("DECNET_TTP_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "decnet_ttp.cli.main",
         "serve",
         "rule-store",
-        env=inherited | {f"DECNET_TTP_{name}": value for name, value in settings.items()},
+        env=service_environment(**settings),
         stderr=asyncio.subprocess.PIPE,
     )
     try:
