@@ -84,7 +84,8 @@ async def open_pool(
     """
     pool: asyncpg.Pool[Any] = await asyncpg.create_pool(
         asyncpg_dsn(database_url),
-        min_size=1,
+        # A server that is away is no error of a pool that has nothing to do.
+        min_size=0,
         max_size=max_size,
         init=init,
         timeout=timeout_s,

@@ -76,7 +76,7 @@ _CELLS = """
     WHERE r.band >= {band}::smallint
         AND ({from_day}::date IS NULL OR r.day >= {from_day})
         AND ({before_day}::date IS NULL OR r.day < {before_day})
-    GROUP BY c.id
+    GROUP BY c.id HAVING sum(r.count) <> 0
 """
 # A session's tags are few and found through their index: no roll-up could be cheaper to read.
 _SESSION = f"""

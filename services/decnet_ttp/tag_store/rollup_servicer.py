@@ -15,6 +15,7 @@ from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.fields import page_key
 from decnet_ttp.tag_store.names import Names
 from decnet_ttp.tag_store.phases import read_phases
+from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.rollup_reader import CellCount, RollupFilter, read_cells
 from decnet_ttp.tag_store.scopes import Scope, parse_scope
 from decnet_ttp.tag_store.ticks import day_of
@@ -133,4 +134,21 @@ class RollupServicer(RollupServiceServicer):
             next_page_token=encode_token([page[-1].decky_id], arguments)
             if len(deckies) > limit
             else "",
+        )
+
+    async def RecountRollups(
+        self, request: pb.RecountRollupsRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.RecountRollupsResponse:
+        """Hold the roll-ups against the tags."""
+        found = await recount(self._database, repair=request.repair)
+        return pb.RecountRollupsResponse(
+            rollups=[
+                pb.RollupRecount(
+                    rollup=each.rollup,
+                    expected_count=each.expected,
+                    differing_count=each.differing,
+                )
+                for each in found
+            ],
+            repaired=request.repair and any(each.differing for each in found),
         )

@@ -5,19 +5,20 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 import grpc
 
 from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.core.tags import CONFIDENCE_FLOOR
 from decnet_ttp.runtime.paging import encode_token, page_limit, request_arguments
-from decnet_ttp.tag_store.convert import tag_message
+from decnet_ttp.tag_store.convert import read_time, tag_message
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.fields import check_text, page_key
-from decnet_ttp.tag_store.later import not_offered
+from decnet_ttp.tag_store.life_cycle import LifeCycle
 from decnet_ttp.tag_store.names import Names
-from decnet_ttp.tag_store.scopes import parse_scope
+from decnet_ttp.tag_store.scopes import Scope, parse_scope
 from decnet_ttp.tag_store.tag_reader import TagFilter, read_page
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
@@ -54,6 +55,7 @@ class TagServicer(TagStoreServiceServicer):
         self._database = database
         self._directory = directory
         self._names = names
+        self._life_cycle = LifeCycle(database)
 
     async def InsertTags(
         self, request: pb.InsertTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]
@@ -102,13 +104,28 @@ class TagServicer(TagStoreServiceServicer):
         )
 
     async def PurgeTags(
-        self, _request: pb.PurgeTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]
+        self, request: pb.PurgeTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.PurgeTagsResponse:
-        """Not offered yet."""
-        not_offered("PurgeTags", "ask for a later release")
+        """Delete everything of somebody."""
+        scope = parse_scope(request.scope)
+        requested_by = check_text(request.requested_by, "requested_by")
+        reason = check_text(request.reason, "reason")
+        if scope.by_address:
+            scope = await self._directory.locate(scope) or Scope(scope.kind, UUID(int=0))
+        purged = await self._life_cycle.purge(scope, requested_by=requested_by, reason=reason)
+        return pb.PurgeTagsResponse(deleted_count=purged.tags, purge_uuid=str(purged.record))
 
     async def VacuumTags(
-        self, _request: pb.VacuumTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]
+        self, request: pb.VacuumTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.VacuumTagsResponse:
-        """Not offered yet."""
-        not_offered("VacuumTags", "keep the tags, or ask for a later release")
+        """Delete tags by age."""
+        if not request.HasField("before_time"):
+            raise InvalidArgumentError(
+                "before_time is not set; say from when on tags are kept", field="before_time"
+            )
+        deleted = await self._life_cycle.vacuum(
+            read_time(request.before_time, "before_time"),
+            source_kind=check_text(request.source_kind, "source_kind"),
+            dry_run=request.dry_run,
+        )
+        return pb.VacuumTagsResponse(deleted_count=deleted)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Roll-ups equal a recount, and questions their answers, after any history of the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from decnet_ttp.core.errors import FailedPreconditionError, NotFoundError
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.directory import Directory
+from decnet_ttp.tag_store.identities import Identities
+from decnet_ttp.tag_store.life_cycle import LifeCycle
+from decnet_ttp.tag_store.recount import recount
+from decnet_ttp.tag_store.rollup_reader import RollupFilter, read_cells
+from decnet_ttp.tag_store.scopes import Scope, ScopeKind
+from decnet_ttp.tag_store.writer import TagWriter
+from decnet_ttp.v1 import tag_pb2
+from tag_store.samples import DAY_S, NOON, draft, group
+
+ATTACKERS = [UUID(int=number) for number in (1, 2, 3)]
+IDENTITIES = [UUID(int=number) for number in (101, 102, 103)]
+
+_tags = st.builds(
+    lambda source, technique, confidence, at, kind: draft(
+        f"c{source}", technique, confidence=confidence, at=at, source_kind=kind
+    ),
+    st.integers(0, 9),
+    st.sampled_from(("T1059.004", "T1059", "T1105")),
+    st.sampled_from((0.3, 0.6, 0.85, 0.9)),
+    st.one_of(st.none(), st.sampled_from((NOON, NOON + 7, NOON - DAY_S))),
+    st.sampled_from(("command", "file")),
+)
+_anchors = st.one_of(
+    st.tuples(st.sampled_from(ATTACKERS), st.none()),
+    st.tuples(st.sampled_from(ATTACKERS), st.sampled_from(IDENTITIES)),
+    st.tuples(st.none(), st.sampled_from(IDENTITIES)),
+)
+_groups = st.builds(
+    lambda tags, anchor: group(
+        "m", tags, attacker=str(anchor[0] or ""), identity=str(anchor[1] or "")
+    ),
+    st.lists(_tags, min_size=1, max_size=5),
+    _anchors,
+)
+_batches = st.lists(_groups, min_size=1, max_size=3)
+
+_EMPTY = """
+    TRUNCATE tags, attackers, identities, outbox, purges, fleet_recounts,
+        rollup_attacker, rollup_identity, rollup_fleet, rollup_fleet_day
+"""
+_IDENTITY_COUNT = """
+    SELECT count(*) FROM tags t WHERE
+        (t.attacker_uuid IS NULL AND t.identity_uuid = ANY($1::uuid[]))
+        OR t.attacker_uuid IN (SELECT uuid FROM attackers WHERE identity_uuid = ANY($1::uuid[]))
+"""
+_LATEST = "SELECT coalesce(max(created_at), '2000-01-01'::timestamptz) FROM tags"
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Does to the store whatever its callers may, and knows which identities are merged."""
+
+    database: Database
+    runner: asyncio.Runner
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(work)
+
+    @initialize()
+    def empty(self) -> None:
+        self.merged: dict[UUID, UUID] = {}
+        self.known: set[UUID] = set()
+        self.run(self.database.fetch(_EMPTY))
+        self.writer = TagWriter(self.database, lambda: None)
+        self.identities = Identities(self.database)
+        self.life_cycle = LifeCycle(self.database)
+
+    def _note(self, batch: list[tag_pb2.TagGroup]) -> None:
+        self.known |= {
+            UUID(each.anchor.identity_uuid) for each in batch if each.anchor.identity_uuid
+        }
+
+    @rule(batches=st.lists(_batches, min_size=1, max_size=3), twice=st.booleans())
+    def insert_at_once(self, batches: list[list[tag_pb2.TagGroup]], *, twice: bool) -> None:
+        async def insert() -> None:
+            await asyncio.gather(
+                *(
+                    self.writer.write(batch, silent=True)
+                    for batch in batches
+                    for _ in range(1 + twice)
+                )
+            )
+
+        self.run(insert())
+
+    @rule(identity=st.sampled_from(IDENTITIES), attacker=st.sampled_from(ATTACKERS))
+    def link(self, identity: UUID, attacker: UUID) -> None:
+        try:
+            self.run(self.identities.link(identity, [attacker]))
+        except NotFoundError:
+            return
+
+    @rule(attacker=st.sampled_from(ATTACKERS))
+    def unlink(self, attacker: UUID) -> None:
+        try:
+            self.run(self.identities.unlink([attacker]))
+        except NotFoundError:
+            return
+
+    @rule(pair=st.permutations(IDENTITIES))
+    def merge(self, pair: list[UUID]) -> None:
+        winner, loser = pair[:2]
+        try:
+            self.run(self.identities.merge(winner, loser))
+        except (NotFoundError, FailedPreconditionError):
+            return
+        self.merged[loser] = winner
+
+    @rule(loser=st.sampled_from(IDENTITIES))
+    def unmerge(self, loser: UUID) -> None:
+        try:
+            self.run(self.identities.unmerge(loser))
+        except (NotFoundError, FailedPreconditionError):
+            assert loser not in self.merged
+            return
+        del self.merged[loser]
+
+    @rule(attacker=st.sampled_from(ATTACKERS))
+    def purge_attacker(self, attacker: UUID) -> None:
+        self._purge(Scope(ScopeKind.ATTACKER, attacker))
+
+    @rule(identity=st.sampled_from(IDENTITIES))
+    def purge_identity(self, identity: UUID) -> None:
+        gone = self._tree(identity)
+        self._purge(Scope(ScopeKind.IDENTITY, identity))
+        self.merged = {
+            loser: winner
+            for loser, winner in self.merged.items()
+            if loser not in gone and winner not in gone
+        }
+
+    def _purge(self, scope: Scope) -> None:
+        try:
+            self.run(self.life_cycle.purge(scope, requested_by="test", reason=""))
+        except NotFoundError:
+            return
+
+    @rule(kind=st.sampled_from(("", "file")), batch=_batches)
+    def vacuum_while_writing(self, kind: str, batch: list[tag_pb2.TagGroup]) -> None:
+        async def work() -> None:
+            ((latest,),) = await self.database.fetch(_LATEST)
+            await asyncio.gather(
+                self.life_cycle.vacuum(latest + 1, source_kind=kind),
+                self.writer.write(batch, silent=True),
+            )
+
+        self.run(work())
+
+    def _tree(self, root: UUID) -> set[UUID]:
+        tree = {root}
+        while more := {loser for loser, winner in self.merged.items() if winner in tree} - tree:
+            tree |= more
+        return tree
+
+    @invariant()
+    def rollups_equal_a_recount(self) -> None:
+        found = self.run(recount(self.database, repair=False))
+        assert [each.differing for each in found] == [0, 0, 0, 0]
+
+    @invariant()
+    def identities_answer_for_their_members(self) -> None:
+        async def compare() -> None:
+            directory = Directory(self.database)
+            for identity in IDENTITIES:
+                root = identity
+                while root in self.merged:
+                    root = self.merged[root]
+                tree = list(self._tree(root))
+                ((expected,),) = await self.database.fetch(_IDENTITY_COUNT, tree)
+                scope = await directory.locate(Scope(ScopeKind.IDENTITY, identity))
+                assert scope == Scope(ScopeKind.IDENTITY, root)
+                assert scope is not None
+                cells = await read_cells(self.database, scope, RollupFilter())
+                assert sum(cell.tags for cell in cells) == expected
+
+        self.run(compare())
+
+
+def test_rollups_hold_through_any_history(database_url: str) -> None:
+    with asyncio.Runner() as runner:
+        database = Database(database_url)
+        runner.run(database.open())
+
+        class Machine(StoreMachine):
+            pass
+
+        Machine.database, Machine.runner = database, runner
+        try:
+            run_state_machine_as_test(
+                Machine,
+                settings=settings(
+                    max_examples=15,
+                    stateful_step_count=12,
+                    deadline=None,
+                    derandomize=True,
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+        finally:
+            runner.run(database.close())
+
+
+@pytest.mark.parametrize("table", ["attacker", "identity", "fleet_day", "fleet"])
+async def test_recount_finds_and_repairs_what_was_tampered_with(
+    database: Database, table: str
+) -> None:
+    writer = TagWriter(database, lambda: None)
+    groups = [
+        group("m1", [draft("a"), draft("b", "T1105")], attacker=str(ATTACKERS[0])),
+        group("m2", [draft("c"), draft("d")], attacker="", identity=str(IDENTITIES[0])),
+    ]
+    await writer.write(groups, silent=True)
+    before = await recount(database, repair=True)
+    assert [each.differing for each in before] == [0, 0, 0, 0]
+    cell = "(SELECT id FROM cells WHERE technique_id = 'T1059')"
+    await database.fetch(f"UPDATE rollup_{table} SET count = 77 WHERE cell_id = {cell}")  # noqa: S608
+    await database.fetch(f"DELETE FROM rollup_{table} WHERE cell_id <> {cell}")  # noqa: S608
+    found = await recount(database, repair=False)
+    lost = {"attacker": 2, "identity": 1, "fleet_day": 2, "fleet": 2}[table]
+    assert {each.rollup: each.differing for each in found if each.differing} == {table: lost}
+    assert await recount(database, repair=True) == found
+    assert await recount(database, repair=False) == before
