@@ -78,5 +78,6 @@ async def test_batch_is_counted_on_page_and_in_beat_and_a_request_stops_ingest(
             await running
     finally:
         running.cancel()
+        await asyncio.wait((running,))
     ours = [record for record in caplog.records if record.name.startswith("decnet_ttp")]
     assert MARK not in f"{page}{beat!r}{[record.__dict__ for record in ours]}"

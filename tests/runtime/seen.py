@@ -47,6 +47,7 @@ async def running(
             await work
     finally:
         work.cancel()
+        await asyncio.wait((work,))
 
 
 def _pages(caplog: pytest.LogCaptureFixture) -> list[str]:
