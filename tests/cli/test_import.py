@@ -30,7 +30,9 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsProcess]:
     server.kill()
 
 
-def run(*args: object, url: str = "", stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def run(
+    *args: object, adapter: str = "cowrie", url: str = "", stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("DECNET_TTP_")}
     # Small enough for any disk that the tests run on.
     env |= {"DECNET_TTP_EVENTS_MAX_BYTES": str(64 * 1024 * 1024)}
@@ -38,7 +40,7 @@ def run(*args: object, url: str = "", stdin: bytes = b"") -> subprocess.Complete
         env["DECNET_TTP_NATS_URL"] = url
     program = Path(sys.executable).parent / "decnet-ttp"
     return subprocess.run(
-        [program, "import", "cowrie", *map(str, args)],
+        [program, "import", adapter, *map(str, args)],
         env=env,
         input=stdin,
         capture_output=True,
@@ -105,3 +107,65 @@ def test_bus_that_is_away_fails_with_the_cure_and_no_password(tmp_path: Path) ->
     assert done.returncode == 1
     assert b"NATS at 127.0.0.1:1 cannot be used within 0.5 s" in done.stderr
     assert b"s3cret" not in done.stderr
+
+
+EXAMPLES = ROOT / "examples"
+LINE = '198.51.100.7 - - [12/Mar/2024:10:00:00 +0100] "GET /.env HTTP/1.1" 404 1 "-" "curl/8"\n'
+MAIL = "From: a@evil.example\nTo: b@victim.example\nSubject: hello\n\nhttp://evil.example/\n"
+ROW = '{"id":"r1","source_kind":"command","payload":{"command_text":"id"}}\n'
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name", "content", "options", "counted", "messages"),
+    [
+        ("access-log", "access.log", LINE * 3, [], ("http_requests", 3), 1),
+        ("opencanary", "opencanary.log", None, [], ("auth_attempts", 11), 10),
+        ("eml", "a.eml", MAIL, ["--attacker-ip", "198.51.100.7"], ("mails", 1), 1),
+        ("jsonl", "a.jsonl", ROW, ["--attacker-ip", "198.51.100.7"], ("commands", 1), 1),
+    ],
+)
+def test_every_adapter_publishes_and_a_second_run_adds_nothing(
+    tmp_path: Path,
+    nats: NatsProcess,
+    adapter: str,
+    name: str,
+    content: str | None,
+    options: list[str],
+    counted: tuple[str, int],
+    messages: int,
+) -> None:
+    """From a folder, then from standard input: the same ids on the bus."""
+    data = (EXAMPLES / "opencanary-sample.log").read_bytes() if content is None else b""
+    data = data or (content or "").encode()
+    (tmp_path / name).write_bytes(data)
+    first = run(tmp_path, *options, "--json", adapter=adapter, url=nats.url)
+    assert first.returncode == 0, first.stderr
+    summary = json.loads(first.stdout)
+    assert summary[counted[0]] == counted[1]
+    assert (summary["messages_published"], summary["messages_duplicate"]) == (messages, 0)
+    assert summary["problems"] == {}
+    again = run("-", *options, "--json", adapter=adapter, url=nats.url, stdin=gzip.compress(data))
+    summary = json.loads(again.stdout)
+    assert (summary["messages_published"], summary["messages_duplicate"]) == (0, messages)
+
+
+def test_dry_run_stores_no_artifact(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_text(MAIL)
+    options = ["--attacker-ip", "198.51.100.7", "--artifacts", tmp_path / "root"]
+    assert run(tmp_path, *options, "--dry-run", adapter="eml").returncode == 0
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize(
+    ("adapter", "options", "message"),
+    [
+        ("nosuch", [], b"No such command 'nosuch'"),
+        ("eml", ["--decky", "../x"], b"use 1 to 63 of a-z, 0-9 and -"),
+        ("jsonl", ["--attacker-ip", "x"], b"use an IPv4 or IPv6 address"),
+        ("access-log", ["--window", "0"], b"use a whole number of seconds from 1"),
+    ],
+)
+def test_wrong_options_are_wrong_usage(adapter: str, options: list[str], message: bytes) -> None:
+    done = run("-", "--dry-run", *options, adapter=adapter)
+    assert done.returncode == 2
+    assert message in done.stderr

@@ -49,8 +49,8 @@ class AccessLogSource(WindowedLog):
         "access.log, access.log.N, access_log, *.log",
     )
 
-    def __init__(self, *, sensor: str = "", window_s: int = WINDOW_S, **bounds: int) -> None:
-        super().__init__(window_s=window_s, **bounds)
+    def __init__(self, *, sensor: str = "", window: int = WINDOW_S, **bounds: int) -> None:
+        super().__init__(window=window, **bounds)
         self._sensor = sensor
 
     @staticmethod

@@ -28,6 +28,9 @@ class Chunked(Protocol):
     def read1(self, size: int, /) -> bytes:
         """At most so many bytes, b"" at the end."""
 
+    def readline(self, size: int, /) -> bytes:
+        """One line with its end, cut at so many bytes; b"" at the end."""
+
     def seek(self, offset: int, /) -> int:
         """Goes to a byte of what is unpacked."""
 

@@ -39,8 +39,8 @@ class OpenCanarySource(WindowedLog):
         "opencanary.log, opencanary.log.N, *.json",
     )
 
-    def __init__(self, *, window_s: int = WINDOW_S, **bounds: int) -> None:
-        super().__init__(window_s=window_s, **bounds)
+    def __init__(self, *, window: int = WINDOW_S, **bounds: int) -> None:
+        super().__init__(window=window, **bounds)
         self._handlers: dict[str, Callable[[Window, str, int, Fields], None]] = {
             "auth": self._auth,
             "request": self._request,

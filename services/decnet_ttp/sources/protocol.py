@@ -10,7 +10,7 @@ from typing import Final, Protocol, Self
 
 import orjson
 
-from decnet_ttp.core.errors import NotFoundError
+from decnet_ttp.core.errors import FailedPreconditionError, NotFoundError
 
 ENTRY_POINT_GROUP: Final = "decnet_ttp.sources"
 LISTED_PER_REASON: Final = 5
@@ -30,6 +30,17 @@ class SourceUnknownError(NotFoundError):
         super().__init__(
             f"no input adapter is called {name!r}: it is not among the installed entry points; "
             f"use one of {', '.join(known) or '(none is installed)'}",
+            name=name,
+        )
+
+
+class SourceUnusableError(FailedPreconditionError):
+    """The adapter of that name cannot be imported."""
+
+    def __init__(self, name: str, where: str, cause: str) -> None:
+        super().__init__(
+            f"the input adapter {name!r} ({where}) cannot be imported: {cause}; repair or remove "
+            "the package that brings it",
             name=name,
         )
 
@@ -184,10 +195,14 @@ def load_class(name: str) -> Callable[..., Source]:
 
     Raises:
         SourceUnknownError: none of that name is installed.
+        SourceUnusableError: it is, but cannot be imported.
     """
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if point.name == name:
-            found: Callable[..., Source] = point.load()
+            try:
+                found: Callable[..., Source] = point.load()
+            except (ImportError, AttributeError) as error:
+                raise SourceUnusableError(name, point.value, str(error)) from error
             return found
     raise SourceUnknownError(name, source_names())
 

@@ -34,7 +34,7 @@ def parse_window(text: str) -> int:
 
 
 WINDOW_OPTION: Final = SourceOption(
-    name="window_s",
+    name="window",
     metavar="SECONDS",
     doc="What one attacker does at one service within so long is one session. Another value gives "
     "other sessions; keep to one.",
@@ -182,10 +182,10 @@ class WindowedLog(LogSource):
     """A log without sessions of its own, read into windows of time."""
 
     def __init__(
-        self, *, window_s: int = WINDOW_S, max_open: int = MAX_OPEN, max_held: int = MAX_HELD
+        self, *, window: int = WINDOW_S, max_open: int = MAX_OPEN, max_held: int = MAX_HELD
     ) -> None:
         super().__init__()
-        self._windows = Windows(self.tally, window_s, max_open=max_open, max_held=max_held)
+        self._windows = Windows(self.tally, window, max_open=max_open, max_held=max_held)
 
     def share(self, tally: Tally) -> None:
         """See `LogSource.share`."""
