@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, suppress
 from decnet_ttp.attribution.consumer import Consumer
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.directory import Directory, GrpcDirectory, NoDirectory
-from decnet_ttp.attribution.intake import Intake
+from decnet_ttp.attribution.figures import Figures
+from decnet_ttp.attribution.intake import Intake, Tally
 from decnet_ttp.attribution.leadership import Leadership
 from decnet_ttp.attribution.membership import MembershipFollower
 from decnet_ttp.attribution.parking import ParkingLot
@@ -41,6 +42,9 @@ class Attribution:
         database: Opened here as soon as the server answers.
         directory: Who is who.
         registry: Which values primitives may have.
+
+    Attributes:
+        figures: What it tells of itself.
     """
 
     def __init__(
@@ -51,6 +55,8 @@ class Attribution:
         self._directory = directory
         self._registry = registry
         self._bus: Bus | None = None
+        self._tally = Tally()
+        self.figures = Figures(self._tally, database, lambda: self._bus)
 
     async def ready(self) -> bool:
         """Whether questions are answered and observations can be taken."""
@@ -80,6 +86,7 @@ class Attribution:
             self._registry,
             bus.js,
             max_attempts=self._settings.ingest_max_deliveries,
+            tally=self._tally,
         )
         consumer = Consumer(
             bus,
@@ -132,7 +139,13 @@ async def run(settings: Settings) -> None:
                 DirectoryServiceStub(channel), accept_unknown=settings.anchor_policy == "create"
             )
         service = Attribution(settings, database, directory, registry)
-        server = Server(settings, name="attribution")
+        figures = service.figures
+        server = Server(
+            settings,
+            name="attribution",
+            progress=figures.progress,
+            metrics=[figures.counted, figures.stored, figures.behind],
+        )
         server.add(
             add_AttributionServiceServicer_to_server,
             AttributionServicer(Queries(database)),

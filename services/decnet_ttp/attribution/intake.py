@@ -53,6 +53,7 @@ class Tally:
     transitions: int = 0
     parked: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    last_batch_s: float = 0.0
 
 
 class Intake:
@@ -64,6 +65,7 @@ class Intake:
         registry: Which values primitives may have.
         js: Where refused messages are buried.
         max_attempts: How often an unknown attacker is asked for before its message is buried.
+        tally: What is done is counted here.
         clock: Seconds since the epoch.
     """
 
@@ -75,6 +77,7 @@ class Intake:
         js: JetStreamContext,
         *,
         max_attempts: int,
+        tally: Tally | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -83,7 +86,7 @@ class Intake:
         self._js = js
         self._max_attempts = max_attempts
         self._clock = clock
-        self.tally = Tally()
+        self.tally = tally or Tally()
 
     async def take(self, messages: Sequence[Incoming]) -> Recorded:
         """Record a batch; afterwards its messages may be acknowledged.
@@ -155,5 +158,6 @@ class Intake:
         self.tally.transitions += recorded.transitions
         self.tally.parked += len(batch.parked)
         self.tally.refused += batch.refusals
+        self.tally.last_batch_s = self._clock()
         if batch.refusals:
             _log.warning("observations refused", extra={"reasons": dict(batch.refusals)})

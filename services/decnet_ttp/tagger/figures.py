@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from decnet_ttp.runtime.figures import Family, Figure, Histogram, by_label, gauge
 from decnet_ttp.tagger.rule_set import RuleSet
@@ -57,7 +57,9 @@ class Figures:
         withheld = sum(each.withheld for each in numbers.values())
 
         def of_rules(name: str, meaning: str, values: Mapping[str, float]) -> Family:
-            return by_label("counter", name, meaning, "rule_id", values)
+            # Time is an estimate, which a better sample may lower.
+            kind: Literal["counter", "gauge"] = "gauge" if name.endswith("_seconds") else "counter"
+            return by_label(kind, name, meaning, "rule_id", values)
 
         return [
             Family(
