@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""No payload of any kind makes a lifter fail, leave its evidence's type and bounds, or take long."""
+"""No payload of any kind makes a lifter fail, leave its evidence's bounds, or take long."""
 
 from __future__ import annotations
 
