@@ -9,6 +9,7 @@ which is why a refused set is split. A budget that is merely full is emptied and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final
 from zlib import crc32
 
@@ -24,7 +25,9 @@ _SET_MAX_MEM: Final = 24 * 1024 * 1024
 _PATTERN_MAX_MEM: Final = 8 * 1024 * 1024
 
 
+@cache
 def _options(max_mem: int) -> re2.Options:
+    """Return options that nobody changes."""
     options = re2.Options()
     options.max_mem = max_mem
     options.log_errors = False

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -32,7 +34,25 @@ SETTLE_S: Final = 0.1
 #: tick coarsely, so that two writes in a row may carry one stamp.
 _STAMP_PROVES_S: Final = 2.0
 
+#: Files from which on loading them all is worth a pause of the garbage collector.
+_MANY_FILES: Final = 200
+
 _log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep the collector from walking thousands of fresh rules again and again.
+
+    What a load makes stays, and none of it is cyclic; the pause lasts a second or two.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Stamp(NamedTuple):
@@ -105,8 +125,9 @@ class RuleDirectory:
         with os.scandir(self.folder) as entries:
             names = sorted(entry.name for entry in entries if is_rule_file(entry.name))
         self.unsettled = False
-        for name in names:
-            self._look_at(name)
+        with _without_collections() if len(names) > _MANY_FILES else nullcontext():
+            for name in names:
+                self._look_at(name)
         for name in self._files.keys() - set(names):
             self._note_missing(name)
         changes = self._changes()

@@ -8,6 +8,8 @@ from typing import Final
 
 import re2
 
+from decnet_ttp.matching.pattern_set import compile_pattern
+
 MAX_PATTERN_CHARS: Final = 4096
 _CURE: Final = "; look-around and back-references are not allowed, use all/any/not around patterns"
 
@@ -25,16 +27,15 @@ def pattern_fault(pattern: str) -> str | None:
             f"the pattern has {len(pattern)} characters; allowed: at most {MAX_PATTERN_CHARS}; "
             "split it under `any`"
         )
-    options = re2.Options()
-    options.log_errors = False
     try:
-        compiled = re2.compile(pattern, options=options)
+        # As the matcher compiles it, which then finds it made.
+        compiled = compile_pattern(pattern)
     except re2.error as error:
         what = error.args[0] if error.args else ""
         text = what.decode(errors="replace") if isinstance(what, bytes) else str(what)
         cure = _CURE if "perl operator" in text or "escape" in text else ""
         return f"not a pattern of RE2: {text}{cure}"
-    if compiled.search("") is not None:
+    if compiled.search(b"") is not None:
         return "the pattern matches the empty string and so everything; make a part of it required"
     return None
 

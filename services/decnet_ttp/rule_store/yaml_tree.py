@@ -138,7 +138,9 @@ class _Reader:
             _UnreadableError: There is no such document.
         """
         try:
-            self._events = yaml.parse(text, Loader=_LOADER)
+            loader = _LOADER(text)
+            # What yaml.parse does, without its two calls an event.
+            self._events = iter(loader.get_event, None)
             self._document()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -225,6 +227,8 @@ class _Reader:
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
         tag = event.tag
         if tag is None or tag == "!":
+            if not event.implicit[0]:
+                return event.value  # in quotes, so it is text whatever it looks like
             tag = self._resolve(yaml.ScalarNode, event.value, event.implicit)
         if tag in _TEXTS:
             return event.value
