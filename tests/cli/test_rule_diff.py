@@ -117,12 +117,14 @@ async def test_sessions_of_the_input_stream_are_compared(
         )
         await bus.js.publish(subject, b"no envelope")
         await bus.js.publish("attacker.other", Envelope("attacker.other", "x", {}).encode())
+        mail = Envelope("email.received", "received", {"subject": "fetched"})
+        await bus.js.publish(mail.topic, mail.encode())
         done = await rules("diff", *packs, "--since", "1h", "--json", NATS_URL=nats_url)
     finally:
         await bus.close()
     assert done.code == 1
     answer = done.json()
-    assert answer["rows"] == 1_200
+    assert answer["rows"] == 1_201
     assert summary(answer) == {"R1": (800, 0, 0)}
     assert answer["changes"][0]["examples"][0]["id"] == envelopes[1].id
 

@@ -145,6 +145,28 @@ async def test_a_kind_that_no_rule_reads_gives_nothing(pack: Path, tmp_path: Pat
     assert (summary["precision"], summary["recall"], summary["false_alarm_rate"]) == (None,) * 3
 
 
+async def test_rows_of_every_kind_are_read_as_ingest_reads_its_messages() -> None:
+    """Each through the shipped rules of its lifter."""
+    payloads = {
+        "intel": {"feodo_listed": True},
+        "canary_fingerprint": {"navigator_webdriver": True},
+        "ipv6_leak": {
+            "addr": "fe80::a8bb:ccff:fe11:2233",
+            "mac_oui": "a8:bb:cc",
+            "iid_kind": "eui64",
+            "vector": "mdns",
+            "attacker_ip": "198.51.100.7",
+        },
+        "http_request": {"method": "GET", "raw_url": "/", "user_agent": "sqlmap/1.8"},
+    }
+    stdin = "".join(
+        json.dumps({"id": kind, "source_kind": kind, "payload": payload}) + "\n"
+        for kind, payload in payloads.items()
+    )
+    *rows, _ = (await rules("eval", "-", "--json", stdin=stdin.encode())).objects
+    assert {row["id"] for row in rows if row["emitted"]} == set(payloads)
+
+
 async def test_labels_of_other_releases_become_their_successors(pack: Path, tmp_path: Path) -> None:
     """T1086 (PowerShell) is T1059.001 today; an id the release does not know is not expected."""
     corpus = write_rows(

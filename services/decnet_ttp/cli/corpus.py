@@ -7,23 +7,40 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 import orjson
 
+from decnet_ttp.core.addresses import attacker_uuid
 from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.core.source_kinds import SourceKind
+from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.fan_out import write_session
+from decnet_ttp.ingest.inputs.catalogue import input_for
 from decnet_ttp.ingest.payloads import fill
 from decnet_ttp.v1 import event_pb2
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
+_SESSIONS: Final = "attacker.session.ended"
+
+#: Kinds that come as a message of their own: its subject and the type of its envelope.
+_MESSAGES: Final[Mapping[str, tuple[str, str]]] = {
+    SourceKind.EMAIL: ("email.received", "received"),
+    SourceKind.INTEL: ("attacker.intel.enriched", "intel.enriched"),
+    SourceKind.IDENTITY: ("identity.formed", "formed"),
+    SourceKind.CREDENTIAL: ("credential.reuse.detected", "reuse.detected"),
+    # The payload names its probe.
+    SourceKind.HTTP_FINGERPRINT: ("attacker.fingerprinted", ""),
+    SourceKind.IPV6_LEAK: ("attacker.fingerprinted", "ipv6_leak"),
+    SourceKind.CANARY_FINGERPRINT: ("canary.token.triggered", "triggered"),
+}
+
 #: Kinds that travel within a session, and the list of the session that holds them.
-_LISTS: Final = {
+_LISTS: Final[Mapping[str, str]] = {
     SourceKind.COMMAND: "commands",
     SourceKind.HTTP_REQUEST: "http_requests",
     SourceKind.AUTH_ATTEMPT: "auth_attempts",
@@ -43,10 +60,11 @@ class Row:
 
     Attributes:
         id: Its id, as it stands there.
-        kind: Source kind.
+        kind: Source kind; of a message of the bus the type of its envelope.
         payload: What a producer would send.
         techniques: Techniques it shows; None when nobody said.
         benign: Whether it is innocent; None when nobody said.
+        topic: Subject, of a message of the bus; empty for a row of a corpus.
     """
 
     id: str | int
@@ -54,6 +72,7 @@ class Row:
     payload: dict[str, Any]
     techniques: tuple[str, ...] | None = None
     benign: bool | None = None
+    topic: str = ""
 
 
 def read_rows(paths: Iterable[Path]) -> Iterator[Row]:
@@ -124,22 +143,39 @@ def write_events(
     """Write the events of a row into a sink, as ingest does with what producers send.
 
     Args:
-        row: A session becomes one event for itself and one for each of its parts.
+        row: A session becomes one event for itself and one for each of its parts, a message of
+            the bus what ingest makes of it, everything else one event.
         origin_id: Identifier of the row; that of its events where these have none.
         sink: Gives the events to fill in, by kind.
     """
-    if row.kind == SourceKind.SESSION:
-        write_session(row.payload, origin_id, sink)
-    elif name := _LISTS.get(SourceKind(row.kind)) if row.kind in set(SourceKind) else None:
 
-        def parts(kind: str) -> Sequence[event_pb2.Event]:
-            return () if kind == SourceKind.SESSION else sink(kind)
+    def own(kind: str) -> Sequence[event_pb2.Event]:
+        return sink(kind) if kind == row.kind else ()
 
-        write_session({name: [row.payload]}, origin_id, parts)
+    if row.topic:
+        _write_message(Upstream(origin_id, row.topic, row.payload, 0, kind=row.kind), sink)
+    elif row.kind == SourceKind.SESSION:
+        _write_message(Upstream(origin_id, _SESSIONS, row.payload, 0), sink)
+    elif (name := _LISTS.get(row.kind)) is not None:
+        write_session({name: [row.payload]}, origin_id, own)
+    elif (message := _MESSAGES.get(row.kind)) is not None:
+        topic, envelope = message
+        _write_message(Upstream(origin_id, topic, row.payload, 0, kind=envelope), own)
     else:
         for event in sink(row.kind):
             fill(event, row.kind, row.payload, frozenset())
             event.source_id = origin_id
+
+
+def _write_message(upstream: Upstream, sink: Callable[[str], Sequence[event_pb2.Event]]) -> None:
+    source = input_for(upstream.topic)
+    if source is None:
+        return
+    source.read_anchor(upstream)
+    if upstream.ip and not upstream.attacker_uuid:
+        # What the directory would answer: ids of events are made of it.
+        upstream.attacker_uuid = str(attacker_uuid(upstream.ip))
+    source.write(upstream, sink)
 
 
 def events_of(row: Row, kinds: Container[str]) -> list[event_pb2.Event]:

@@ -12,46 +12,47 @@ import click
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from decnet_ttp.cli.tail import Tail
+from decnet_ttp.ingest.inputs.catalogue import input_for
 from decnet_ttp.runtime.bus import EVENTS_STREAM, Envelope, EnvelopeError
 
 if TYPE_CHECKING:
     from decnet_ttp.runtime.bus import Bus
 
-#: Subject of sessions that ended.
-SESSIONS: Final = "attacker.session.ended"
+_EVERYTHING: Final = ">"
 
 # The server removes a consumer that nobody asks by then.
 _INACTIVE_S: Final = 5.0
 
 
-async def history(bus: Bus, *, subject: str, since: datetime) -> AsyncGenerator[Envelope, None]:
-    """Yield the messages on a subject since a moment, in order, and end with the last of now.
+async def history(bus: Bus, *, since: datetime) -> AsyncGenerator[Envelope, None]:
+    """Yield the messages since a moment, in order, and end with the last of now.
 
-    What is no envelope is passed over, as ingest does. Nothing is acknowledged, so no service
+    What is no envelope, or not for ingest, is passed over. Nothing is acknowledged, so no service
     notices.
 
     Raises:
         nats.js.errors.NotFoundError: There is no stream of events.
         nats.errors.Error: NATS is away.
     """
-    left = await _pending(bus, subject, since)
+    left = await _pending(bus, since)
     if not left:
         return
-    tail = Tail(bus, stream=EVENTS_STREAM, subject=subject, report=_report)
+    tail = Tail(bus, stream=EVENTS_STREAM, subject=_EVERYTHING, report=_report)
     await tail.open(since)
     async with aclosing(aiter(tail)) as messages:
         async for message in messages:
             left -= 1
-            with suppress(EnvelopeError):
-                yield Envelope.decode(message.data, subject=message.subject)
+            if input_for(message.subject) is not None:
+                with suppress(EnvelopeError):
+                    yield Envelope.decode(message.data, subject=message.subject)
             if left <= 0 or not message.metadata.num_pending:
                 return
 
 
-async def _pending(bus: Bus, subject: str, since: datetime) -> int:
+async def _pending(bus: Bus, since: datetime) -> int:
     """Return how many messages there are now."""
     config = ConsumerConfig(
-        filter_subject=subject,
+        filter_subject=_EVERYTHING,
         ack_policy=AckPolicy.NONE,
         deliver_policy=DeliverPolicy.BY_START_TIME,
         opt_start_time=since,

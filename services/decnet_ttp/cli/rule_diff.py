@@ -59,7 +59,7 @@ class Change:
 @click.option(
     "--since",
     type=DURATION,
-    help="Run over the sessions that came in during the last 30m, 12h or 7d, read from the bus.",
+    help="Run over what came in during the last 30m, 12h or 7d, read from the bus.",
 )
 @click.option("--trial", is_flag=True, help="Count experimental rules as if they were stable.")
 @click.option(
@@ -263,7 +263,7 @@ async def _from_files(paths: Sequence[Path]) -> AsyncIterator[list[Row]]:
 
 
 async def _from_bus(connection: Connection, since: timedelta) -> AsyncIterator[list[Row]]:
-    """Yield the sessions of the input stream since a while ago, up to now.
+    """Yield the messages of the input stream since a while ago, up to now.
 
     Raises:
         UnavailableError: The bus cannot be read.
@@ -273,18 +273,17 @@ async def _from_bus(connection: Connection, since: timedelta) -> AsyncIterator[l
     from nats.js.errors import NotFoundError
 
     from decnet_ttp.cli.corpus import Row
-    from decnet_ttp.cli.history import SESSIONS, history
+    from decnet_ttp.cli.history import history
     from decnet_ttp.cli.offline_tagger import BATCH_ROWS
     from decnet_ttp.cli.watch import open_bus
-    from decnet_ttp.core.source_kinds import SourceKind
 
     settings = replace(connection.settings, nats_url=connection.nats_url)
     logging.getLogger("decnet_ttp").addHandler(logging.NullHandler())
     bus = await open_bus(settings, "rules diff")
     batch: list[Row] = []
     try:
-        async for envelope in history(bus, subject=SESSIONS, since=datetime.now(UTC) - since):
-            batch.append(Row(envelope.id, SourceKind.SESSION, envelope.payload))
+        async for envelope in history(bus, since=datetime.now(UTC) - since):
+            batch.append(Row(envelope.id, envelope.type, envelope.payload, topic=envelope.topic))
             if len(batch) == BATCH_ROWS:
                 yield batch
                 batch = []
