@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from decnet_ttp.cli.output import json_option, print_json, print_table
+from decnet_ttp.cli.output import json_option, message_dict, print_json, print_table
 from decnet_ttp.embedded.errors import EmbeddedError, NotRunning
 from decnet_ttp.embedded.layout import ChildReport, ChildState, Instance, default_data_dir
 
 if TYPE_CHECKING:
     from decnet_ttp.embedded.system import Choices
     from decnet_ttp.runtime.config import Settings
+    from decnet_ttp.v1.ingest_service_pb2 import GetIngestStatusResponse
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _READY_TIMEOUT_S = 120.0
+_PROGRESS_TIMEOUT_S = 2.0
 _MIB = 1024 * 1024
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
@@ -94,12 +96,44 @@ def status(data_dir: Path | None, *, as_json: bool) -> None:
             raise
     answering = asyncio.run(answers.answering(instance))
     ready = instance.ready and all(child.name in answering for child in instance.children)
+    progress = asyncio.run(_progress(instance)) if "ingest" in answering else None
     if as_json:
-        print_json(_as_json(instance, answering, ready=ready))
+        found = _as_json(instance, answering, ready=ready)
+        print_json({**found, "ingest": message_dict(progress) if progress else None})
     else:
         _print_status(instance, answering)
+        if progress is not None:
+            click.echo(_told(progress), err=True)
     if not ready:
         sys.exit(1)
+
+
+async def _progress(instance: Instance) -> GetIngestStatusResponse | None:
+    """Ask ingest how far it is; None while it cannot tell."""
+    from decnet_ttp.core.errors import DecnetError
+    from decnet_ttp.runtime.clients import call, open_channel
+    from decnet_ttp.runtime.config import Settings
+    from decnet_ttp.v1.ingest_service_pb2 import GetIngestStatusRequest
+    from decnet_ttp.v1.ingest_service_pb2_grpc import IngestServiceStub
+
+    async with open_channel(instance.ingest, Settings()) as channel:
+        try:
+            answer: GetIngestStatusResponse = await call(
+                IngestServiceStub(channel).GetIngestStatus,
+                GetIngestStatusRequest(),
+                timeout_s=_PROGRESS_TIMEOUT_S,
+            )
+        except DecnetError:
+            return None
+    return answer
+
+
+def _told(progress: GetIngestStatusResponse) -> str:
+    waiting = progress.pending_count + progress.unacknowledged_count
+    told = f"ingest: {waiting} messages wait"
+    if progress.HasField("oldest_pending_time"):
+        told += f", the oldest for {_ago(float(progress.oldest_pending_time.seconds))}"
+    return told + f", {progress.parked_count} parked"
 
 
 def _where(data_dir: Path | None) -> tuple[Settings, Path]:
