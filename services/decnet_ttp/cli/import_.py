@@ -20,7 +20,12 @@ from decnet_ttp.cli.output import json_option
 
 if TYPE_CHECKING:
     from decnet_ttp.runtime.config import Settings
-    from decnet_ttp.sources.protocol import Source, SourceOption, Upstream
+    from decnet_ttp.sources.protocol import (
+        Source,
+        SourceOption,
+        SourceUnusableError,
+        Upstream,
+    )
     from decnet_ttp.sources.publish import Published
 
 
@@ -43,12 +48,19 @@ class _Adapters(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Make the command of an adapter."""
-        from decnet_ttp.sources.protocol import SourceUnknownError, load_class
+        from decnet_ttp.sources.protocol import (
+            SourceUnknownError,
+            SourceUnusableError,
+            load_class,
+        )
 
         try:
             adapter = load_class(cmd_name)
         except SourceUnknownError:
             return None
+        except SourceUnusableError as error:
+            # The others are listed, and run, all the same.
+            return _unusable(cmd_name, error)
         return _command(cmd_name, adapter)
 
 
@@ -124,6 +136,16 @@ def _command(name: str, adapter: Any) -> click.Command:
     summary = getattr(adapter, "summary", f"Import with the adapter {name}.")
     return click.command(name=name, help=f"{summary}\n\n{_PATHS_HELP}", short_help=summary)(
         callback
+    )
+
+
+def _unusable(name: str, error: SourceUnusableError) -> click.Command:
+    def callback() -> None:
+        raise error
+
+    lenient = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(
+        name, callback=callback, short_help="(cannot be imported)", context_settings=lenient
     )
 
 

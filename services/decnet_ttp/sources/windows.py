@@ -12,8 +12,8 @@ from decnet_ttp.sources.window import Window, WindowKey
 
 WINDOW_S: Final = 3600
 MAX_WINDOW_S: Final = 7 * 86_400
-MAX_OPEN: Final = 50_000
-MAX_HELD: Final = 256 * 1024 * 1024
+MAX_OPEN: Final = 10_000
+MAX_HELD: Final = 64 * 1024 * 1024
 #: A request is logged when it ends under the time when it began.
 LINGER_S: Final = 300.0
 
