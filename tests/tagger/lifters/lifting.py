@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from decnet_ttp.core.source_kinds import PAYLOAD_FIELD, SourceKind
 from decnet_ttp.tagger.lifter import Finding
+from decnet_ttp.tagger.lifters.behavioral import BehavioralLifter
 from decnet_ttp.tagger.lifters.canary_fingerprint import CanaryFingerprintLifter
 from decnet_ttp.tagger.lifters.credential import CredentialLifter
 from decnet_ttp.tagger.lifters.http_fingerprint import HttpFingerprintLifter
@@ -24,6 +25,7 @@ RULES = Path(__file__).parents[3] / "rules"
 
 #: The lifters whose rules are tested here.
 LIFTERS: tuple[type[PredicateLifter], ...] = (
+    BehavioralLifter,
     CanaryFingerprintLifter,
     CredentialLifter,
     HttpFingerprintLifter,

@@ -35,12 +35,16 @@ KINDS = sorted(
 EXTRA_NAMES = (
     "target_count", "ip_count", "asn_count", "window_hours", "credential_hash", "body_simhash",
     "token_type", "kind", "webgl_renderer", "canvas_audio_hash_match", "tor_browser", "vm_timing",
-    "src_ip", "ja3", "jarm", "hassh",
+    "src_ip", "ja3", "jarm", "hassh", "command_text", "body_text", "matched_path", "request_path",
+    "llmnr_poisoned", "poisoned_query", "victim_host", "source_host", "behavior_class",
+    "tool_guess", "tool_guesses",
 )  # fmt: skip
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
     ("root", "success", "fe80::1", "fe80::1%x", "selenium", "jarm", "ja4h", "ge11nn050000",
-     "listed", "botnet_cc", "scanner", "\0", "\u202e", "é" * 300, "q13i0310h3")
+     "listed", "botnet_cc", "scanner", "\0", "\u202e", "é" * 300, "q13i0310h3",
+     "FLUSHALL", "privileged:true", "bind:/etc", "/.env", "router-confg", "brute_force", "nmap",
+     "/api/v1/namespaces/x/secrets", "ransom: pay 1BoatSLRHtKNngkdXEeobR76b53LETtpyT")
 )  # fmt: skip
 NUMBERS = st.integers() | st.floats() | st.sampled_from((-1, 0, 3, 2**63, 1e300))
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -84,7 +88,9 @@ async def tag(rules: RuleSet, kind: str, body: dict[str, Any]) -> list[tag_pb2.T
 def _texts(message: Any) -> list[str]:
     found = []
     for field, value in message.ListFields():
-        if field.message_type is not None:
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            found += [str(key) for key in value]
+        elif field.message_type is not None:
             found += _texts(value)
         elif isinstance(value, str):
             found.append(value)
