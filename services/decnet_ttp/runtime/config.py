@@ -56,6 +56,20 @@ def _positive_float(text: str) -> float:
     return value
 
 
+def _not_negative_int(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("use a whole number, 0 or above")
+    return value
+
+
+def _not_negative_float(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError("use a number, 0 or above")
+    return value
+
+
 def _targets(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -173,6 +187,23 @@ class Settings:
     events_max_bytes: int = _setting(
         "Bytes each stream keeps at most; less where the disk is smaller.",
         8 * 1024**3,
+        parse=_positive_int,
+    )
+
+    retention_days: float = _setting(
+        "Days the tag-store keeps a tag after it was stored; 0: for ever.",
+        0.0,
+        parse=_not_negative_float,
+    )
+    announce_per_minute: int = _setting(
+        "Tags of one rule and one attacker that are announced within a minute; 0: all. What is "
+        "held back is stored all the same.",
+        0,
+        parse=_not_negative_int,
+    )
+    outbox_limit: int = _setting(
+        "Upstream messages that may wait to be announced before tags are refused.",
+        1_000_000,
         parse=_positive_int,
     )
 

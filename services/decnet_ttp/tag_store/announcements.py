@@ -21,6 +21,7 @@ from decnet_ttp.tag_store.ticks import to_epoch_seconds
 
 TAGGED = "ttp.tagged"
 RULE_FIRED = "ttp.rule.fired"
+RULE_SUPPRESSED = "ttp.rule.suppressed"
 
 #: Tag ids and rule ids one message lists at most; a message must fit the bus. Further tags are
 #: counted in `tag_uuids_omitted` and found with ListTags.
@@ -45,8 +46,17 @@ class OutboxRow:
     created_at: int
 
 
-def encode_body(message: MessageTags, rows: Sequence[TagRow]) -> bytes:
-    """Return what the outbox keeps of an upstream message: its anchor and its new tags."""
+def encode_body(
+    message: MessageTags, rows: Sequence[TagRow], silenced: Sequence[str] = (), per_minute: int = 0
+) -> bytes:
+    """Return what the outbox keeps of an upstream message.
+
+    Args:
+        message: Its anchor.
+        rows: Its new tags that are announced.
+        silenced: Rules whose tags are held back from now on until the minute is over.
+        per_minute: How many tags of a rule are announced within a minute.
+    """
     return orjson.dumps(
         {
             "origin_id": message.origin_id,
@@ -58,6 +68,7 @@ def encode_body(message: MessageTags, rows: Sequence[TagRow]) -> bytes:
                 (row.uuid, row.technique_id, row.sub_technique_id, row.rule_id, row.confidence)
                 for row in rows
             ],
+            **({"silenced": silenced, "per_minute": per_minute} if silenced else {}),
         }
     )
 
@@ -78,7 +89,10 @@ def _sub_techniques(tags: Sequence[Sequence[Any]]) -> list[str]:
 
 
 def envelopes(row: OutboxRow) -> Iterator[Envelope]:
-    """Yield the messages of an outbox row: `ttp.tagged`, then one per technique in order."""
+    """Yield the messages of an outbox row.
+
+    These are `ttp.tagged`, one per technique in order, and one per rule that is held back.
+    """
     body = orjson.loads(row.body)
     anchor = {key: body[key] for key in ("attacker_uuid", "identity_uuid", "session_id")}
     by_technique: dict[str, list[Sequence[Any]]] = {}
@@ -86,20 +100,21 @@ def envelopes(row: OutboxRow) -> Iterator[Envelope]:
         by_technique.setdefault(tag[1], []).append(tag)
     ts = to_epoch_seconds(row.created_at)
     seed = row.announcement.bytes
-    yield Envelope(
-        topic=TAGGED,
-        type="tagged",
-        id=row.announcement.hex,
-        ts=ts,
-        payload={
-            **anchor,
-            "origin_id": body["origin_id"],
-            "decky_id": body["decky_id"],
-            "techniques_added": sorted(by_technique),
-            "sub_techniques_added": _sub_techniques(body["tags"]),
-            **_tag_fields(body["tags"]),
-        },
-    )
+    if body["tags"]:
+        yield Envelope(
+            topic=TAGGED,
+            type="tagged",
+            id=row.announcement.hex,
+            ts=ts,
+            payload={
+                **anchor,
+                "origin_id": body["origin_id"],
+                "decky_id": body["decky_id"],
+                "techniques_added": sorted(by_technique),
+                "sub_techniques_added": _sub_techniques(body["tags"]),
+                **_tag_fields(body["tags"]),
+            },
+        )
     for technique_id, tags in sorted(by_technique.items()):
         yield Envelope(
             topic=f"{RULE_FIRED}.{technique_id}",
@@ -111,5 +126,18 @@ def envelopes(row: OutboxRow) -> Iterator[Envelope]:
                 "technique_id": technique_id,
                 "sub_technique_ids": _sub_techniques(tags),
                 **_tag_fields(tags),
+            },
+        )
+    for rule_id in body.get("silenced", ()):
+        yield Envelope(
+            topic=RULE_SUPPRESSED,
+            type="rule.suppressed",
+            id=blake2b(seed + rule_id.encode(), digest_size=16, person=b"suppressed").hexdigest(),
+            ts=ts,
+            payload={
+                **anchor,
+                "origin_id": body["origin_id"],
+                "rule_id": rule_id,
+                "limit_per_minute": body["per_minute"],
             },
         )

@@ -13,13 +13,16 @@ from decnet_ttp.attack.loader import load_catalogue
 from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams_until_done
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.server import Server
+from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.directory_servicer import DirectoryServicer
 from decnet_ttp.tag_store.export_servicer import ExportServicer
 from decnet_ttp.tag_store.figures import Figures, Tally
 from decnet_ttp.tag_store.names import Names
+from decnet_ttp.tag_store.outbox_gauge import OutboxGauge
 from decnet_ttp.tag_store.relay import Relay
+from decnet_ttp.tag_store.retention import Retention
 from decnet_ttp.tag_store.rollup_servicer import RollupServicer
 from decnet_ttp.tag_store.tag_servicer import TagServicer
 from decnet_ttp.tag_store.writer import TagWriter
@@ -43,6 +46,8 @@ class TagStore:
     server: Server
     database: Database
     relay: Relay
+    gauge: OutboxGauge
+    retention: Retention
 
     async def serve(self) -> None:
         """Serve until SIGTERM or `server.request_stop`.
@@ -51,7 +56,13 @@ class TagStore:
         outbox, and tags must not.
         """
         await self.server.run(
-            ready=self.database.ready, tasks=[self.database.keep_open, self.relay.run]
+            ready=self.database.ready,
+            tasks=[
+                self.database.keep_open,
+                self.relay.run,
+                self.gauge.run,
+                self.retention.run,
+            ],
         )
 
 
@@ -88,6 +99,9 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
     figures = Figures(tally, database)
     relay = Relay(database, connect, tally)
     directory = Directory(database)
+    gauge = OutboxGauge(database, settings.outbox_limit)
+    limit = AnnouncementLimit(settings.announce_per_minute)
+    writer = TagWriter(database, relay.wake, tally, limit=limit, gauge=gauge)
     server = Server(
         settings,
         name="tag-store",
@@ -96,7 +110,7 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
     )
     server.add(
         add_TagStoreServiceServicer_to_server,
-        TagServicer(TagWriter(database, relay.wake, tally), database, directory, names),
+        TagServicer(writer, database, directory, names, gauge),
         "decnet_ttp.v1.TagStoreService",
     )
     server.add(
@@ -115,7 +129,7 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
         "decnet_ttp.v1.ExportService",
     )
     try:
-        yield TagStore(server, database, relay)
+        yield TagStore(server, database, relay, gauge, Retention(database, settings.retention_days))
     finally:
         await database.close()
 

@@ -18,8 +18,10 @@ from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.fields import check_text, page_key
 from decnet_ttp.tag_store.life_cycle import LifeCycle
 from decnet_ttp.tag_store.names import Names
+from decnet_ttp.tag_store.outbox_gauge import OutboxGauge
 from decnet_ttp.tag_store.scopes import Scope, parse_scope
 from decnet_ttp.tag_store.tag_reader import TagFilter, read_page
+from decnet_ttp.tag_store.ticks import to_timestamp
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
 from decnet_ttp.v1.tag_store_service_pb2_grpc import TagStoreServiceServicer
@@ -49,12 +51,18 @@ class TagServicer(TagStoreServiceServicer):
     """Writes tags and lists them with their evidence."""
 
     def __init__(
-        self, writer: TagWriter, database: Database, directory: Directory, names: Names
+        self,
+        writer: TagWriter,
+        database: Database,
+        directory: Directory,
+        names: Names,
+        gauge: OutboxGauge,
     ) -> None:
         self._writer = writer
         self._database = database
         self._directory = directory
         self._names = names
+        self._gauge = gauge
         self._life_cycle = LifeCycle(database)
 
     async def InsertTags(
@@ -69,6 +77,7 @@ class TagServicer(TagStoreServiceServicer):
             known_count=written.known,
             below_floor_count=written.below_floor,
             announced_count=written.announced,
+            suppressed_count=written.held_back,
         )
         if request.count_origins:
             stored: Counter[str] = Counter()
@@ -129,3 +138,16 @@ class TagServicer(TagStoreServiceServicer):
             dry_run=request.dry_run,
         )
         return pb.VacuumTagsResponse(deleted_count=deleted)
+
+    async def GetStatus(
+        self, _request: pb.GetStatusRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.GetStatusResponse:
+        """Tell how the store stands."""
+        status = await self._gauge.status()
+        return pb.GetStatusResponse(
+            schema_version=status.schema_version,
+            estimated_tag_count=status.estimated_tags,
+            outbox_count=status.outbox,
+            outbox_oldest_time=None if status.oldest is None else to_timestamp(status.oldest),
+            outbox_limit=status.limit,
+        )

@@ -44,6 +44,11 @@ def to_epoch_seconds(ticks: int) -> float:
     return ticks / TICKS_PER_SECOND + _EPOCH_S
 
 
+def from_epoch_seconds(seconds: float) -> int:
+    """Return seconds since 1970-01-01 UTC as ticks."""
+    return round((seconds - _EPOCH_S) * TICKS_PER_SECOND)
+
+
 def day_of(ticks: int) -> int:
     """Return the UTC day of a time, in days since 2000-01-01."""
     return ticks // TICKS_PER_DAY

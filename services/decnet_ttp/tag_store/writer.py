@@ -17,12 +17,14 @@ import asyncpg
 
 from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.tag_store import rollup_sql
+from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit
 from decnet_ttp.tag_store.announcements import encode_body
 from decnet_ttp.tag_store.batch import MAX_TAGS, Batch, MessageTags, TagRow, TagShapes
 from decnet_ttp.tag_store.cells import Cells
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory_sql import note_anchors
 from decnet_ttp.tag_store.figures import Tally
+from decnet_ttp.tag_store.outbox_gauge import OutboxGauge
 from decnet_ttp.tag_store.rollup_counts import count_rows
 from decnet_ttp.v1 import tag_pb2
 
@@ -50,6 +52,7 @@ class Written:
     known: int
     below_floor: int
     announced: int
+    held_back: int = 0
     inserted_by_origin: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -60,16 +63,26 @@ class TagWriter:
         database: Where.
         announce: Called after a commit that left something in the outbox.
         tally: What was stored is counted here.
+        limit: How much is announced of one rule and attacker; everything by default.
+        gauge: Says when the outbox is full; never by default.
     """
 
     def __init__(
-        self, database: Database, announce: Callable[[], None], tally: Tally | None = None
+        self,
+        database: Database,
+        announce: Callable[[], None],
+        tally: Tally | None = None,
+        *,
+        limit: AnnouncementLimit | None = None,
+        gauge: OutboxGauge | None = None,
     ) -> None:
         self._database = database
         self._announce = announce
         self._tally = tally or Tally()
         self._cells = Cells(database)
         self._shapes = TagShapes()
+        self._limit = limit or AnnouncementLimit(0)
+        self._gauge = gauge
 
     async def write(
         self, groups: Sequence[tag_pb2.TagGroup], *, silent: bool, count_origins: bool = False
@@ -83,6 +96,7 @@ class TagWriter:
 
         Raises:
             InvalidArgumentError: A tag cannot be stored; names it.
+            OutboxFullError: Too much waits to be announced.
             AbortedError, ResourceExhaustedError, UnavailableError: The database said so.
         """
         total = sum(len(group.tags) for group in groups)
@@ -90,11 +104,13 @@ class TagWriter:
             raise InvalidArgumentError(
                 f"groups hold {total} tags; send at most {MAX_TAGS} at once", field="groups"
             )
+        if self._gauge is not None and not silent:
+            self._gauge.require_room()
         began_s = time.monotonic()
         batch = await self._prepare(groups)
         rows = [row for message in batch.messages for row in message.rows]
         inserted: list[TagRow] = []
-        announced = 0
+        announced = held_back = 0
         if rows:
             # Writers that take their rows in one order wait for each other, but never in a ring.
             rows.sort(key=attrgetter("uuid.int"))
@@ -103,15 +119,15 @@ class TagWriter:
             )
             async with self._database.connection() as connection:
                 try:
-                    inserted, announced = await self._store(
+                    inserted, announced, held_back = await self._store(
                         connection, batch, rows, cells, _copy_new, silent=silent
                     )
                 except asyncpg.UniqueViolationError:
                     # Another writer stored some of them between look-up and copy.
-                    inserted, announced = await self._store(
+                    inserted, announced, held_back = await self._store(
                         connection, batch, rows, cells, _copy_around_conflicts, silent=silent
                     )
-        if announced:
+        if announced or held_back:
             self._announce()
         known = len(rows) - len(inserted) + batch.repeated
         self._tally.count_batch(
@@ -126,6 +142,7 @@ class TagWriter:
             known=known,
             below_floor=batch.below_floor,
             announced=announced,
+            held_back=held_back,
             inserted_by_origin=_count_origins(batch, inserted) if count_origins else {},
         )
 
@@ -151,15 +168,16 @@ class TagWriter:
         insert: Any,
         *,
         silent: bool,
-    ) -> tuple[list[TagRow], int]:
+    ) -> tuple[list[TagRow], int, int]:
         async with connection.transaction():
             new = await insert(connection, rows)
             if not new:
-                return [], 0
+                return [], 0, 0
             await rollup_sql.add(connection, count_rows(new, cells))
             await note_anchors(connection, new)
-            announced = 0 if silent else await _fill_outbox(connection, batch, rows, new)
-            return new, announced
+            if silent:
+                return new, 0, 0
+            return new, *await _fill_outbox(connection, batch, rows, new, self._limit)
 
 
 def _count_origins(batch: Batch, inserted: Sequence[TagRow]) -> Counter[str]:
@@ -188,9 +206,17 @@ async def _copy_around_conflicts(connection: Any, rows: Sequence[TagRow]) -> lis
 
 
 async def _fill_outbox(
-    connection: Any, batch: Batch, rows: Sequence[TagRow], new: Sequence[TagRow]
-) -> int:
-    """Leave one row per upstream message with something new; returns how many."""
+    connection: Any,
+    batch: Batch,
+    rows: Sequence[TagRow],
+    new: Sequence[TagRow],
+    limit: AnnouncementLimit,
+) -> tuple[int, int]:
+    """Leave one row per upstream message with something to tell.
+
+    Returns:
+        How many messages tell of new tags, and how many new tags are held back.
+    """
     everything = len(new) == len(rows)
     fresh = set() if everything else {row.uuid.int for row in new}
 
@@ -199,10 +225,16 @@ async def _fill_outbox(
             return message.rows
         return [row for row in message.rows if row.uuid.int in fresh]
 
-    records = [
-        (uuid4(), encode_body(message, tags), batch.now)
-        for message in batch.messages
-        if (tags := new_of(message))
-    ]
+    records = []
+    announced = held_back = 0
+    for message in batch.messages:
+        if not (tags := new_of(message)):
+            continue
+        admitted = limit.admit(tags)
+        held_back += admitted.held_back
+        announced += bool(admitted.tags)
+        if admitted.tags or admitted.silenced:
+            body = encode_body(message, admitted.tags, admitted.silenced, limit.per_minute)
+            records.append((uuid4(), body, batch.now))
     await connection.copy_records_to_table("outbox", records=records, columns=_OUTBOX_COLUMNS)
-    return len(records)
+    return announced, held_back

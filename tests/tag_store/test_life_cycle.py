@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Purges, deletion by age, and what a busy store holds back or refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from uuid import UUID
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from decnet_ttp.runtime.clients import open_channel
+from decnet_ttp.runtime.config import Settings
+from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit
+from decnet_ttp.tag_store.app import TagStore, open_store
+from decnet_ttp.tag_store.batch import Batch, TagShapes
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.outbox_gauge import OutboxFullError, OutboxGauge
+from decnet_ttp.tag_store.recount import recount
+from decnet_ttp.tag_store.retention import Retention
+from decnet_ttp.tag_store.ticks import TICKS_PER_DAY
+from decnet_ttp.tag_store.writer import TagWriter
+from decnet_ttp.v1 import directory_service_pb2, rollup_service_pb2, scope_pb2
+from decnet_ttp.v1 import tag_store_service_pb2 as pb
+from tag_store.samples import (
+    ATTACKER,
+    FLEET,
+    IDENTITY,
+    NOON,
+    OTHER_ATTACKER,
+    StoreClient,
+    announced,
+    attacker_scope,
+    draft,
+    group,
+)
+
+
+async def store_some(client: StoreClient) -> None:
+    """Store three tags of ATTACKER, two of OTHER_ATTACKER, one that names IDENTITY alone."""
+    groups = [
+        group("m1", [draft(f"a{at}", at=NOON - at) for at in range(3)]),
+        group("m2", [draft(f"b{at}") for at in range(2)], attacker=OTHER_ATTACKER),
+        group("m3", [draft("own", source_kind="credential")], attacker="", identity=IDENTITY),
+    ]
+    await client.tags.InsertTags(pb.InsertTagsRequest(groups=groups))
+
+
+async def count(client: StoreClient, scope: scope_pb2.Scope = FLEET) -> int:
+    response = await client.rollups.ListTechniques(
+        rollup_service_pb2.ListTechniquesRequest(scope=scope)
+    )
+    return sum(row.count for row in response.techniques)
+
+
+async def assert_recount_agrees(client: StoreClient) -> None:
+    found = await client.rollups.RecountRollups(rollup_service_pb2.RecountRollupsRequest())
+    assert [(row.rollup, row.differing_count) for row in found.rollups] == [
+        (name, 0) for name in ("identity", "attacker", "fleet_day", "fleet")
+    ]
+
+
+async def test_purge_forgets_an_attacker_and_is_on_record(
+    client: StoreClient, store: TagStore
+) -> None:
+    await store_some(client)
+    request = pb.PurgeTagsRequest(scope=attacker_scope(), requested_by="ana", reason="our scanner")
+    purged = await client.tags.PurgeTags(request)
+    assert purged.deleted_count == 3
+    assert await count(client) == 3
+    await assert_recount_agrees(client)
+    (record,) = await store.database.fetch(
+        "SELECT uuid, scope, scope_uuid, requested_by, reason, tags FROM purges"
+    )
+    assert tuple(record) == (
+        UUID(purged.purge_uuid),
+        "attacker",
+        UUID(ATTACKER),
+        "ana",
+        "our scanner",
+        3,
+    )
+    for again in (attacker_scope(), scope_pb2.Scope(attacker_ip="192.0.2.99")):
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await client.tags.PurgeTags(pb.PurgeTagsRequest(scope=again))
+        assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+    await store_some(client)
+    assert await count(client) == 6, "who comes back is stored again"
+    await assert_recount_agrees(client)
+
+
+async def test_purge_of_an_identity_takes_its_members_along(client: StoreClient) -> None:
+    await store_some(client)
+    await client.directory.LinkAttackers(
+        directory_service_pb2.LinkAttackersRequest(
+            identity_uuid=IDENTITY, attacker_uuids=[OTHER_ATTACKER]
+        )
+    )
+    scope = scope_pb2.Scope(identity_uuid=IDENTITY)
+    assert (await client.tags.PurgeTags(pb.PurgeTagsRequest(scope=scope))).deleted_count == 3
+    assert await count(client) == await count(client, attacker_scope()) == 3
+    await assert_recount_agrees(client)
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await client.tags.PurgeTags(pb.PurgeTagsRequest(scope=FLEET))
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_vacuum_deletes_what_is_old_of_a_kind(client: StoreClient) -> None:
+    await store_some(client)
+
+    async def vacuum(before_s: float, kind: str = "", *, dry_run: bool = False) -> int:
+        before = Timestamp(seconds=int(before_s))
+        request = pb.VacuumTagsRequest(before_time=before, source_kind=kind, dry_run=dry_run)
+        return (await client.tags.VacuumTags(request)).deleted_count
+
+    soon = time.time() + 60
+    assert await vacuum(time.time() - 60) == 0
+    assert await vacuum(soon, dry_run=True) == await count(client) == 6
+    assert await vacuum(soon, "credential", dry_run=True) == 1
+    assert await vacuum(soon, "credential") == 1
+    assert await count(client) == 5
+    await assert_recount_agrees(client)
+    assert await vacuum(soon) == 5
+    assert await count(client) == 0
+    await assert_recount_agrees(client)
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await client.tags.VacuumTags(pb.VacuumTagsRequest())
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_retention_deletes_by_age_of_storage(database: Database) -> None:
+    writer = TagWriter(database, lambda: None)
+    await writer.write([group("m1", [draft("old"), draft("older")])], silent=True)
+    await database.fetch("UPDATE tags SET created_at = created_at - interval '3 days'")
+    await writer.write([group("m2", [draft("new")])], silent=True)
+    stop = asyncio.Event()
+    running = asyncio.ensure_future(Retention(database, 2.5).run(stop))
+    deadline = time.monotonic() + 20
+    while (await database.fetch("SELECT count(*) FROM tags"))[0][0] > 1:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    while (await database.fetch("SELECT count(*) FROM fleet_recounts"))[0][0]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    stop.set()
+    await running
+    assert [each.differing for each in await recount(database, repair=False)] == [0, 0, 0, 0]
+
+
+def rows_of(rule_ids: str, attacker: str = ATTACKER) -> list[object]:
+    batch = Batch(number=1, now=TICKS_PER_DAY, shapes=TagShapes())
+    drafts = [draft(f"{at}", rule_id=rule) for at, rule in enumerate(rule_ids)]
+    batch.add(group("m", drafts, attacker=attacker), "groups[0]")
+    return list(batch.messages[0].rows)
+
+
+def test_limit_counts_rules_and_attackers_apart_and_anew_each_minute() -> None:
+    now = 59.0
+    limit = AnnouncementLimit(2, clock=lambda: now)
+
+    def admit(rules: str, attacker: str = ATTACKER) -> tuple[int, int, list[str]]:
+        found = limit.admit(rows_of(rules, attacker))  # type: ignore[arg-type]  # rows
+        return len(found.tags), found.held_back, list(found.silenced)
+
+    assert admit("AAB") == (3, 0, [])
+    assert admit("AABB") == (1, 3, ["A", "B"])
+    assert admit("AB") == (0, 2, [])
+    assert admit("AA", OTHER_ATTACKER) == (2, 0, [])
+    now = 60.0
+    assert admit("AAA") == (2, 1, ["A"])
+
+
+async def test_a_flood_is_stored_whole_and_told_in_part(store_settings: Settings) -> None:
+    settings = replace(store_settings, announce_per_minute=3)
+    async with open_store(settings) as store, open_channel(settings.listen, settings) as channel:
+        serving = asyncio.ensure_future(store.serve())
+        await store.database.wait_opened()
+        client = StoreClient(channel)
+        answers = [
+            await client.tags.InsertTags(
+                pb.InsertTagsRequest(groups=[group(f"m{at}", [draft(f"c{at}a"), draft(f"c{at}b")])])
+            )
+            for at in range(4)
+        ]
+        deadline = time.monotonic() + 20
+        while (await client.tags.GetStatus(pb.GetStatusRequest())).outbox_count:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+        store.server.request_stop()
+        await serving
+    assert sum(each.inserted_count for each in answers) == 8
+    found = await announced(settings)
+    held_back = sum(each.suppressed_count for each in answers)
+    said = [payload for subject, payload in found if subject == "ttp.rule.suppressed"]
+    told = [payload for subject, payload in found if subject == "ttp.tagged"]
+    assert sum(len(payload["tag_uuids"]) for payload in told) == 8 - held_back  # type: ignore[arg-type]  # JSON
+    # The minute may turn in the middle, once at most.
+    assert held_back in {2, 3, 4, 5}
+    assert {payload["rule_id"] for payload in said} == {"R0010"}
+    assert {payload["attacker_uuid"] for payload in said} == {ATTACKER}
+    assert {payload["limit_per_minute"] for payload in said} == {3}
+
+
+async def test_a_full_outbox_refuses_tags_until_it_empties(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    gauge = OutboxGauge(database, 2)
+    writer = TagWriter(database, lambda: None, gauge=gauge)
+    for at in range(2):
+        await gauge.look()
+        await writer.write([group(f"m{at}", [draft(f"c{at}")])], silent=False)
+    assert await gauge.look() == 2
+    with pytest.raises(OutboxFullError):
+        await writer.write([group("m2", [draft("c2")])], silent=False)
+    await writer.write([group("m3", [draft("c3")])], silent=True)
+    assert "the outbox is full" in caplog.text
+    status = await gauge.status()
+    assert (status.schema_version, status.outbox, status.limit) == ("0002", 2, 2)
+    assert status.oldest is not None
+    await database.fetch("DELETE FROM outbox")
+    await gauge.look()
+    written = await writer.write([group("m2", [draft("c2")])], silent=False)
+    assert (written.inserted, written.announced) == (1, 1)
