@@ -67,6 +67,7 @@ async def test_batch_is_counted_on_page_and_in_beat_and_a_request_stops_ingest(
             payload = json.loads(beat)["payload"]
             if payload.get("handled") == 3:
                 break
+        await beats.unsubscribe()
         assert (payload["worker"], payload["ready"]) == ("ingest", True)
         assert (payload["pending"], payload["lag_s"], payload["parked"]) == (0, 0, 0)
         assert payload["dead_letters"] == 1

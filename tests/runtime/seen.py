@@ -59,11 +59,16 @@ def _pages(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def beat_with(client: Client, service: str, name: str, value: int) -> dict[str, Any]:
     """Return the first beat in which a figure has a value."""
     beats = await client.subscribe(health_subject(service))
-    async with asyncio.timeout(10):
-        while True:
-            payload: dict[str, Any] = json.loads((await beats.next_msg(timeout=10)).data)["payload"]
-            if payload.get(name) == value:
-                return payload
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                beat = json.loads((await beats.next_msg(timeout=10)).data)
+                payload: dict[str, Any] = beat["payload"]
+                if payload.get(name) == value:
+                    return payload
+    finally:
+        # What is left unread would hold up the end of the connection.
+        await beats.unsubscribe()
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> str:

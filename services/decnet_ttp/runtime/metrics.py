@@ -87,7 +87,7 @@ class _OnLoop(Collector):
                     found += await collect()
             except (DecnetError, OSError, TimeoutError) as error:
                 # The bus or the database is away; what needs neither is told all the same.
-                _log.info("metrics left out", extra={"error": type(error).__name__})
+                _log.debug("metrics left out", extra={"error": type(error).__name__})
         return found
 
 
