@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Precision of the rules of the lifters of predicates, and of those that plain conditions add to the table."""
+"""Precision of the rules of lifters, and of those that plain conditions add to the table."""
 
 from __future__ import annotations
 
@@ -23,11 +23,6 @@ ROWS: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parent / "lifters.yaml").read_text(encoding="utf-8")
 )
 
-#: Lifters that this corpus speaks of.
-_LIFTERS = frozenset(
-    {"canary_fingerprint", "credential", "http_fingerprint", "identity", "intel", "ipv6_leak"}
-)
-
 #: Rules that conditions alone decide and that this corpus speaks of.
 CONDITIONS = frozenset(f"R{number:04}" for number in range(79, 124))
 
@@ -36,7 +31,7 @@ CONDITIONS = frozenset(f"R{number:04}" for number in range(79, 124))
 def rules() -> RuleSet:
     catalogue = load_catalogue()
     loaded = load_pack([ROOT / "rules"], Vocabulary(catalogue), with_examples=False)
-    lifters = [lifter() for lifter in LIFTERS if lifter.name in _LIFTERS]
+    lifters = [lifter() for lifter in LIFTERS]
     wanted = [
         each.message
         for each in loaded.rules
