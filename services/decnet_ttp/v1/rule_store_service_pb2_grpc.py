@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RuleStoreServiceStub:
-    """Definitions of rules, their operational state, and the stream of changes to both.
+    """Definitions of rules, their operational state, and the stream of changes to both. Every call answers UNAVAILABLE until
+    rules and states are known.
     """
 
     def __init__(self, channel):
@@ -68,7 +69,8 @@ class RuleStoreServiceStub:
 
 
 class RuleStoreServiceServicer:
-    """Definitions of rules, their operational state, and the stream of changes to both.
+    """Definitions of rules, their operational state, and the stream of changes to both. Every call answers UNAVAILABLE until
+    rules and states are known.
     """
 
     def ListRules(self, request, context):
@@ -170,7 +172,8 @@ def add_RuleStoreServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RuleStoreService:
-    """Definitions of rules, their operational state, and the stream of changes to both.
+    """Definitions of rules, their operational state, and the stream of changes to both. Every call answers UNAVAILABLE until
+    rules and states are known.
     """
 
     @staticmethod
