@@ -59,7 +59,9 @@ def _session(
     evidence.session.service = event.session.service[:MAX_NAME]
     evidence.session.matched_tokens.extend(token[:MAX_NAME] for token in tokens if token)
     for name, value in (figures or {}).items():
-        evidence.session.figures[name] = value
+        # Evidence is stored as JSON, which has neither infinity nor NaN.
+        if math.isfinite(value):
+            evidence.session.figures[name] = value
     return evidence
 
 
