@@ -27,6 +27,7 @@ from decnet_ttp.rule_store.state_plane import StatePlane
 from decnet_ttp.rule_store.vocabulary import Vocabulary
 from decnet_ttp.rule_store.watcher import follow_directory
 from decnet_ttp.runtime.config import Settings, SettingsError
+from decnet_ttp.runtime.pacing import unless_stopped
 from decnet_ttp.runtime.server import Server, Task
 from decnet_ttp.v1 import rule_store_service_pb2_grpc
 
@@ -119,7 +120,12 @@ def _use_database(
     states = StatePlane(book, PostgresStates(database, announce=announce))
     definitions = DatabaseDefinitions(book.apply) if plan.from_database else None
     follower = DatabaseFollower(database, states, definitions, on_change=announcer.wake)
-    tasks += [database.keep_open, follower.run, states.revert_on_time]
+
+    async def revert(stop: asyncio.Event) -> None:
+        await unless_stopped(stop, database.wait_opened())
+        await states.revert_on_time(stop)
+
+    tasks += [database.keep_open, follower.run, revert]
     if announce:
         tasks.append(announcer.run)
     if plan.reads_folder:
