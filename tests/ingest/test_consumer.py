@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from decnet_ttp.core.addresses import attacker_uuid
 from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.ingest import dead_letters
-from decnet_ttp.runtime.bus import DLQ_STREAM
+from decnet_ttp.ingest.feed import Feed
+from decnet_ttp.runtime.bus import DLQ_STREAM, EVENTS_STREAM
 from ingest.backends import until
 from ingest.rig import SUBJECT, Rig
+
+IP = "198.51.100.1"
+IDENTITY = "7d1fd5a0-6a0c-4b63-8a3e-333333333333"
 
 
 async def dead_letters_of(rig: Rig) -> list[tuple[str, bytes]]:
@@ -147,3 +152,43 @@ async def test_slow_stage_keeps_its_messages_alive(rig: Rig) -> None:
         await until(rig.settled)
         assert consumer.counters.handled == 1
     assert len(rig.tagger.calls) == 1
+
+
+async def test_letter_without_room_for_its_headers_is_cut(rig: Rig) -> None:
+    size = rig.bus.nc.max_payload - 100
+    await rig.bus.js.publish(SUBJECT, b"x" * size)
+    async with rig.consumer() as consumer:
+        await until(rig.settled)
+        assert consumer.counters.dead_letters == 1
+    letter = await rig.bus.js.get_msg(DLQ_STREAM, 1)
+    assert letter.headers is not None
+    assert letter.headers[dead_letters.CUT_FROM] == str(size)
+
+
+async def test_consumer_of_an_older_release_reads_more_subjects_from_then_on(rig: Rig) -> None:
+    """The filter of a durable consumer is changed in place; nothing is delivered again."""
+    old = Feed(rig.bus, stream=EVENTS_STREAM, durable="test", subjects=[SUBJECT], ack_wait_s=30.0)
+    await old.open()
+    await rig.publish("s1", "id")
+    (message,) = await old.next_batch(1)
+    await message.ack_sync()
+    await old.close()
+    rig.tagger.kinds = ["command", "email"]
+    async with rig.consumer() as consumer:
+        await rig.send("email.received", "m1", {"attacker_ip": "198.51.100.1"})
+        await until(lambda: "m1" in rig.store.tags)
+        assert consumer.counters.handled == 1
+
+
+async def test_changed_identity_is_asked_for_again(rig: Rig) -> None:
+    async with rig.consumer() as consumer:
+        for number in range(3):
+            await rig.publish(f"s{number}", "id")
+            await until(lambda number=number: consumer.counters.handled == number + 1)
+        assert len(rig.store.resolves) == 1
+        formed = {"identity_uuid": IDENTITY, "observation_uuids": [str(attacker_uuid(IP))]}
+        await rig.send("identity.formed", "i1", formed)
+        await until(lambda: consumer.counters.handled == 4)
+        await rig.publish("s3", "id")
+        await until(lambda: consumer.counters.handled == 5)
+    assert len(rig.store.resolves) == 2

@@ -266,6 +266,9 @@ class Consumer:
         unknown = [one.ip for one in upstream.members if one.ip and not one.anchored]
         try:
             waits = await self._parking.park_unknown(item.delivery, unknown or addresses)
+        except nats.errors.MaxPayloadError:
+            await self._bury(item.delivery, Reason.OVERSIZE, "too large to wait for its attacker")
+            return
         except (nats.errors.Error, TimeoutError) as error:
             _log.warning("message not parked", extra={"error": type(error).__name__})
             await self._later(item.message)
@@ -329,7 +332,7 @@ class Consumer:
     async def _bury(self, delivery: Delivery, reason: Reason, detail: str) -> None:
         message = delivery.message
         try:
-            await bury(self._bus.js, delivery, reason, detail)
+            await bury(self._bus, delivery, reason, detail)
         except (nats.errors.Error, TimeoutError) as error:
             _log.warning("dead letter not stored", extra={"error": type(error).__name__})
             await self._later(message)

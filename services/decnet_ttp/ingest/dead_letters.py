@@ -6,17 +6,21 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from nats.js import JetStreamContext
 from nats.js.api import Header
 
 from decnet_ttp.ingest.delivery import Delivery
+from decnet_ttp.runtime.bus import Bus
 
 #: Headers of a dead letter beside those of the delivery.
 REASON = "Decnet-Reason"
 DETAIL = "Decnet-Detail"
 LAST_ATTEMPT = "Decnet-Last-Attempt"
+#: Original size in bytes, where the letter holds the beginning only.
+CUT_FROM = "Decnet-Cut-From"
 
 _PUBLISH_TIMEOUT_S = 10.0
+#: What the headers of a letter take at most, in bytes.
+_HEADROOM = 16 * 1024
 
 
 class Reason(StrEnum):
@@ -27,13 +31,15 @@ class Reason(StrEnum):
     NEVER_APPEARED = "NEVER_APPEARED"
     REFUSED = "REFUSED"
     RETRIES_USED_UP = "RETRIES_USED_UP"
+    OVERSIZE = "OVERSIZE"
 
 
-async def bury(js: JetStreamContext, delivery: Delivery, reason: Reason, detail: str) -> None:
+async def bury(bus: Bus, delivery: Delivery, reason: Reason, detail: str) -> None:
     """Store a message as a dead letter; the caller acknowledges it afterwards.
 
     The deduplication id is the delivery's place in its stream, so that a crash between the two
-    leaves one letter, and a letter that was replayed and failed again is kept again.
+    leaves one letter, and a letter that was replayed and failed again is kept again. A message so
+    large that it leaves no room for the headers is cut; all of it stays in the input stream.
 
     Raises:
         nats.errors.Error: The letter was not stored.
@@ -45,9 +51,14 @@ async def bury(js: JetStreamContext, delivery: Delivery, reason: Reason, detail:
         DETAIL: detail.replace("\n", " ").replace("\r", " ")[:500],
         LAST_ATTEMPT: datetime.now(UTC).isoformat(),
     }
-    await js.publish(
+    content = delivery.message.data
+    room = bus.nc.max_payload - _HEADROOM
+    if len(content) > room:
+        headers[CUT_FROM] = str(len(content))
+        content = content[:room]
+    await bus.js.publish(
         f"dlq.ttp.{reason.value.lower()}",
-        delivery.message.data,
+        content,
         headers=headers,
         timeout=_PUBLISH_TIMEOUT_S,
     )

@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from decnet_ttp.ingest.batch import Upstream, sink_of
+from decnet_ttp.ingest.batch import TaggerRequests, Upstream, sink_of
 from decnet_ttp.ingest.directory import Directory
 from decnet_ttp.ingest.dispatch import Dispatcher
+from decnet_ttp.ingest.fields import texts, uuid_text
+from decnet_ttp.ingest.inputs.identities import IDENTITY_FORMED, IDENTITY_MERGED
 from decnet_ttp.ingest.inputs.sessions import SESSION_ENDED
 from decnet_ttp.ingest.intel_records import IntelRecords
 from decnet_ttp.ingest.storing import insert_requests
@@ -16,6 +18,10 @@ from decnet_ttp.runtime.clients import call
 from decnet_ttp.v1 import tag_store_service_pb2_grpc
 
 _INSERT_TIMEOUT_S = 60.0
+
+
+#: Messages after which attackers may belong to another identity than before.
+_CHANGES = (IDENTITY_FORMED, IDENTITY_MERGED)
 
 
 @dataclass(slots=True)
@@ -85,25 +91,15 @@ class Pipeline:
             DecnetError: A stage refused the batch.
         """
         outcome = Outcome()
+        for upstream in upstreams:
+            if upstream.source in _CHANGES:
+                self._directory.forget(_named(upstream))
         members = [member for upstream in upstreams for member in upstream.members]
         await self._directory.resolve([*upstreams, *members], attempts_s=attempts_s)
         requests = self._dispatcher.requests()
-        sink = sink_of(requests)
-        anchored: list[str] = []
-        for upstream in upstreams:
-            source = upstream.source or SESSION_ENDED
-            parts = source.parts(upstream)
-            if not parts:
-                outcome.unanchored.add(upstream.origin_id)
-                continue
-            anchored.append(upstream.origin_id)
-            for part in parts:
-                for item in requests:
-                    item.begin(part)
-                outcome.wrong_fields += source.write(part, sink)
-            if self._intel is not None and source is SESSION_ENDED:
-                self._intel.write(upstream, sink)
-        tagged = await self._dispatcher.tag(requests, lambda: set(anchored), attempts_s=attempts_s)
+        self._fan_out(upstreams, requests, outcome)
+        anchored = {item.origin_id for item in upstreams} - outcome.unanchored
+        tagged = await self._dispatcher.tag(requests, lambda: anchored, attempts_s=attempts_s)
         outcome.delayed = tagged.delayed
         outcome.failures = tagged.failures
         if silent or dry_run:
@@ -112,7 +108,7 @@ class Pipeline:
             )
         if dry_run:
             return outcome
-        del requests, sink
+        del requests
         for request in insert_requests(tagged.groups, silent=silent):
             answer = await call(
                 self._tag_store.InsertTags,
@@ -125,3 +121,29 @@ class Pipeline:
         if self._intel is not None:
             await self._intel.keep(upstreams, outcome.unanchored)
         return outcome
+
+    def _fan_out(
+        self, upstreams: Sequence[Upstream], requests: Sequence[TaggerRequests], outcome: Outcome
+    ) -> None:
+        """Write the events of all messages whose anchors are known into the requests."""
+        sink = sink_of(requests)
+        for upstream in upstreams:
+            source = upstream.source or SESSION_ENDED
+            parts = source.parts(upstream)
+            if not parts:
+                outcome.unanchored.add(upstream.origin_id)
+                continue
+            for part in parts:
+                for item in requests:
+                    item.begin(part)
+                outcome.wrong_fields += source.write(part, sink)
+            if self._intel is not None and source is SESSION_ENDED:
+                self._intel.write(upstream, sink)
+
+
+def _named(upstream: Upstream) -> set[str]:
+    """Return the attackers and identities that a message about an identity names."""
+    payload = upstream.payload
+    named = [payload.get(name) for name in ("identity_uuid", "winner_uuid", "loser_uuid")]
+    named += texts(payload.get("observation_uuids"))
+    return {found for item in named if (found := uuid_text(item))}
