@@ -15,6 +15,7 @@ from decnet_ttp.cli.connection import (
     run,
     with_channel,
 )
+from decnet_ttp.cli.identity_links import link, merge, unlink, unmerge
 from decnet_ttp.cli.output import (
     Cell,
     confidence_cell,
@@ -53,7 +54,11 @@ _STYLES = {"stable": "green", "drifting": "yellow", "conflicted": "red", "multi 
 
 @click.group()
 def identities() -> None:
-    """List identities and show how they behave."""
+    """List identities, show how they behave, link, merge and part them."""
+
+
+for _command in (link, unlink, merge, unmerge):
+    identities.add_command(_command)
 
 
 @identities.command(name="list")
@@ -81,7 +86,7 @@ def list_identities(connection: Connection, *, limit: int, as_json: bool) -> Non
                 [
                     [
                         Cell(row.uuid, "bold"),
-                        str(len(row.attacker_uuids)),
+                        str(max(row.attacker_count, len(row.attacker_uuids))),
                         row.campaign_uuid or "-",
                         row.merged_into_uuid or "-",
                     ]
