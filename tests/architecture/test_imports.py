@@ -36,6 +36,7 @@ _TOP = {"program_version"}
 _READ_ENVIRONMENT = {
     "services/decnet_ttp/runtime/config.py": "the one reader of settings",
     "services/decnet_ttp/attack/loader.py": "the user's cache directory, by its standard variable",
+    "services/decnet_ttp/cli/backfill.py": "the user's state directory, by its standard variable",
     "services/decnet_ttp/embedded/daemon.py": "passed on to the child",
     "services/decnet_ttp/embedded/layout.py": "the user's data directory, by its standard variable",
     "services/decnet_ttp/embedded/services.py": "passed on to the child",
