@@ -14,8 +14,8 @@ from decnet_ttp.sources.logfiles import expand, log_name
 from decnet_ttp.sources.protocol import Upstream
 from decnet_ttp.sources.tail import Tail
 
-POLL_S: Final = 0.2
-SETTLE_S: Final = 0.5
+POLL_S: Final = 0.1
+SETTLE_S: Final = 0.25
 STEP_BYTES: Final = 4 * 1024 * 1024
 MAX_PUBLISHED: Final = 50_000
 
