@@ -22,6 +22,7 @@ from decnet_ttp.rule_store.postgres_states import PostgresStates
 from decnet_ttp.rule_store.revisions import RevisionLog
 from decnet_ttp.rule_store.rule_book import RuleBook
 from decnet_ttp.rule_store.state_plane import StatePlane
+from decnet_ttp.rule_store.state_store import StateStoreAwayError
 from decnet_ttp.rule_store.vocabulary import Vocabulary
 from decnet_ttp.rule_store.watcher import follow_directory
 from decnet_ttp.v1 import rule_pb2
@@ -207,10 +208,12 @@ async def test_lost_connections_are_made_again_and_what_was_missed_is_made_up_fo
 ) -> None:
     async with writing(database, folder, vocabulary), reading(database) as reader:
         await until(_has(reader, 3))
+        cut = 0
         for version in range(4, 10):
             _edit(folder, version)
-            assert await _cut_all(database_url) >= 2
-            await until(_has(reader, version))
+            cut += await _cut_all(database_url)
+            await until(_has(reader, version), 30.0)
+        assert cut >= 6
         state = rule_pb2.RuleState(mode=rule_pb2.RULE_MODE_DISABLED)
         await reader.states.set("R0001", state)
         assert reader.book.rule("R0001").state.mode == rule_pb2.RULE_MODE_DISABLED
@@ -253,3 +256,14 @@ async def test_a_database_made_anew_is_read_in_full(
             await connection.execute("DELETE FROM rule_definition WHERE rule_id = 'R0002'")
             await connection.execute("UPDATE generation SET life = gen_random_uuid()")
         await until(lambda: reader.book.rule_ids == ["R0001", "R0003"])
+
+
+async def test_a_server_that_falls_silent_counts_as_away(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decnet_ttp.rule_store.database._CALL_S", 0.2)
+    with pytest.raises(StateStoreAwayError, match="does not answer; try again"):
+        async with database.connection() as connection:
+            await connection.execute("SELECT pg_sleep(30)")
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1

@@ -21,6 +21,8 @@ AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceEr
 
 _MAX_CONNECTIONS: Final = 3
 _COMMAND_TIMEOUT_S: Final = 5.0
+#: How long a connection may be borrowed, with the wait for it, in seconds.
+_CALL_S: Final = 10.0
 _RETRY_S: Final = 0.2
 _CLOSE_S: Final = 1.0
 
@@ -107,7 +109,8 @@ class Database:
                 "the database that holds rule states does not answer yet; try again"
             )
         try:
-            async with self._pool.acquire(timeout=_COMMAND_TIMEOUT_S) as connection:
+            # A server that fell silent would otherwise hold up whoever waits for the same lock.
+            async with asyncio.timeout(_CALL_S), self._pool.acquire() as connection:
                 yield connection
         except AWAY as error:
             # The driver's own words may quote values and never leave.
