@@ -37,7 +37,7 @@ async def running(
         address = _pages(caplog)[-1]
 
         async def ready() -> bool:
-            return (await read_page(address))["decnet_ttp_ready"] == {(): 1}
+            return (await read_page(address)).get("decnet_ttp_ready") == {(): 1}
 
         await until(ready, 30)
         yield address

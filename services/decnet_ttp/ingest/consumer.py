@@ -30,6 +30,7 @@ from decnet_ttp.ingest.inputs.catalogue import input_for
 from decnet_ttp.ingest.parking import Parking
 from decnet_ttp.ingest.pipeline import Outcome, Pipeline
 from decnet_ttp.runtime.bus import PARKED_STREAM, Bus, Envelope, EnvelopeError
+from decnet_ttp.runtime.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -170,9 +171,10 @@ class Consumer:
     async def handle(self, messages: Sequence[Msg]) -> None:
         """Process the messages of one batch, and settle each."""
         async with self._kept_alive(messages):
-            items = await self._read(messages)
-            if items:
-                await self._settle(items)
+            with span("ttp.worker.receive", messages=len(messages)):
+                items = await self._read(messages)
+                if items:
+                    await self._settle(items)
 
     @asynccontextmanager
     async def _kept_alive(self, messages: Sequence[Msg]) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from decnet_ttp.ingest.inputs.sessions import SESSION_ENDED
 from decnet_ttp.ingest.intel_records import IntelRecords
 from decnet_ttp.ingest.storing import insert_requests
 from decnet_ttp.runtime.clients import call
+from decnet_ttp.runtime.tracing import span
 from decnet_ttp.v1 import tag_store_service_pb2_grpc
 
 _INSERT_TIMEOUT_S = 60.0
@@ -95,11 +96,13 @@ class Pipeline:
             if upstream.source in _CHANGES:
                 self._directory.forget(_named(upstream))
         members = [member for upstream in upstreams for member in upstream.members]
-        await self._directory.resolve([*upstreams, *members], attempts_s=attempts_s)
+        with span("ttp.worker.anchor", messages=len(upstreams)):
+            await self._directory.resolve([*upstreams, *members], attempts_s=attempts_s)
         requests = self._dispatcher.requests()
         self._fan_out(upstreams, requests, outcome)
         anchored = {item.origin_id for item in upstreams} - outcome.unanchored
-        tagged = await self._dispatcher.tag(requests, lambda: anchored, attempts_s=attempts_s)
+        with span("ttp.worker.dispatch", taggers=len(requests), messages=len(anchored)):
+            tagged = await self._dispatcher.tag(requests, lambda: anchored, attempts_s=attempts_s)
         outcome.delayed = tagged.delayed
         outcome.failures = tagged.failures
         if silent or dry_run:

@@ -12,6 +12,7 @@ from decnet_ttp.core.errors import AbortedError, UnavailableError
 from decnet_ttp.runtime.boundary import from_rpc_error
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.server import MAX_MESSAGE_BYTES
+from decnet_ttp.runtime.tracing import call_metadata
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -34,7 +35,11 @@ class UnaryCall(Protocol[Request, Response]):
     """A method of a stub."""
 
     def __call__(
-        self, request: Request, *, timeout: float | None = None
+        self,
+        request: Request,
+        *,
+        timeout: float | None = None,
+        metadata: tuple[tuple[str, str], ...] | None = None,
     ) -> grpc.aio.UnaryUnaryCall[Request, Response]:
         """Start the call."""
 
@@ -91,7 +96,7 @@ async def call(
 
     async def attempt() -> Response:
         try:
-            return await method(request, timeout=timeout_s)
+            return await method(request, timeout=timeout_s, metadata=call_metadata())
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
 

@@ -19,11 +19,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from decnet_ttp import program_version
+from decnet_ttp.runtime import tracing
 from decnet_ttp.runtime.boundary import ErrorInterceptor
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.figures import Collect, Family, Figure, Progress, gauge
 from decnet_ttp.runtime.health import EndingHealthServicer
 from decnet_ttp.runtime.listening import host_and_port, is_loopback
+from decnet_ttp.runtime.tracing import TracingInterceptor
 
 #: Bound on one message between services, in bytes.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -86,7 +88,11 @@ class Server:
         self._progress = progress
         self._metrics = metrics
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=(
+                [TracingInterceptor(), ErrorInterceptor()]
+                if settings.otel_endpoint
+                else [ErrorInterceptor()]
+            ),
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -202,6 +208,7 @@ class Server:
             ],
             self._server,
         )
+        tracing.start(self._settings, self._name)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -224,6 +231,8 @@ class Server:
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+            if tracing.enabled():
+                await asyncio.to_thread(tracing.stop)
         _log.info("stopped", extra={"service": self._name})
 
     def _tasks_of_our_own(self) -> list[Task]:

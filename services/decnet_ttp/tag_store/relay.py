@@ -18,6 +18,7 @@ import nats.errors
 import nats.js.errors
 
 from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, UnavailableError
+from decnet_ttp.runtime import tracing
 from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, Bus
 from decnet_ttp.tag_store.announcements import OutboxRow, envelopes
 from decnet_ttp.tag_store.database import Database
@@ -78,9 +79,12 @@ class Relay:
         self._connect = connect
         self._tally = tally or Tally()
         self._wake = asyncio.Event()
+        # Of the batch that filled the outbox last: a round goes on with its trace.
+        self._origin: tracing.Carrier | None = None
 
     def wake(self) -> None:
         """Say that something was left in the outbox."""
+        self._origin = tracing.carrier() or self._origin
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -162,7 +166,8 @@ class Relay:
             ages = {row["id"]: row["attempted_s_ago"] for row in marked}
             async with connection.transaction():
                 rows = [OutboxRow(*row) for row in await connection.fetch(_HOLD, list(ages))]
-                await self._publish(bus, publisher, rows, ages)
+                with tracing.span("ttp.bus.publish", self._origin, announcements=len(rows)):
+                    await self._publish(bus, publisher, rows, ages)
                 await connection.execute(_DELETE, [row.id for row in rows])
         return len(marked) == ROUND_ROWS
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import grpc
 
 from decnet_ttp import program_version
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from decnet_ttp.runtime import tracing
 from decnet_ttp.runtime.paging import decode_token, encode_token, page_limit, request_arguments
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.explanation import explain_event
@@ -43,6 +45,24 @@ def statistics_message(rule_id: str, numbers: RuleNumbers) -> tagger_service_pb2
     if numbers.last_fired_s:
         message.last_fired_time.FromNanoseconds(int(numbers.last_fired_s * 1e9))
     return message
+
+
+def _trace_rules(answer: tagger_service_pb2.TagEventsResponse) -> None:
+    """Leave a span of each rule that fired in a batch, with how many tags it made."""
+    fired = Counter(
+        (tag.rule_id, tag.rule_version, tag.technique_id)
+        for group in answer.groups
+        for tag in group.tags
+    )
+    for (rule_id, version, technique_id), tags in fired.items():
+        with tracing.span(
+            "ttp.rule.fire",
+            rule_id=rule_id,
+            rule_version=version,
+            technique_id=technique_id,
+            tags=tags,
+        ):
+            pass
 
 
 class RulesNotLoadedError(UnavailableError):
@@ -93,7 +113,10 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
             raise InvalidArgumentError(
                 f"{count} events; send at most {MAX_EVENTS} in one call", field="groups"
             )
-        return await self._evaluation.tag(request, self._follower.rules)
+        answer = await self._evaluation.tag(request, self._follower.rules)
+        if tracing.enabled():
+            _trace_rules(answer)
+        return answer
 
     async def DescribeTagger(
         self, request: tagger_service_pb2.DescribeTaggerRequest, context: Context
