@@ -8,7 +8,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from decnet_ttp.core.addresses import attacker_uuid
-from decnet_ttp.v1 import directory_service_pb2 as pb
+from decnet_ttp.v1 import attacker_fact_pb2 as pb
+from decnet_ttp.v1 import directory_service_pb2
 from tag_store.samples import NOON, StoreClient
 
 ATTACKER = str(attacker_uuid("192.0.2.1"))
@@ -17,9 +18,9 @@ ATTACKER = str(attacker_uuid("192.0.2.1"))
 @pytest.fixture
 async def known(client: StoreClient) -> StoreClient:
     """A store whose directory knows ATTACKER."""
-    sightings = [pb.AddressSighting(ip="192.0.2.1")]
+    sightings = [directory_service_pb2.AddressSighting(ip="192.0.2.1")]
     await client.directory.ResolveAttackers(
-        pb.ResolveAttackersRequest(sightings=sightings, create_missing=True)
+        directory_service_pb2.ResolveAttackersRequest(sightings=sightings, create_missing=True)
     )
     return client
 

@@ -17,7 +17,7 @@ from decnet_ttp.tag_store.facts import FactRow, Facts, value_hash
 from decnet_ttp.tag_store.fields import check_text, page_key, parse_uuid
 from decnet_ttp.tag_store.intel import Intel, IntelRow
 from decnet_ttp.tag_store.ticks import to_timestamp
-from decnet_ttp.v1 import directory_service_pb2 as pb
+from decnet_ttp.v1 import attacker_fact_pb2 as pb
 from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceServicer
 
 MAX_FACTS = 10_000

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from decnet_ttp.v1 import attacker_fact_pb2 as decnet__ttp_dot_v1_dot_attacker__fact__pb2
 from decnet_ttp.v1 import directory_service_pb2 as decnet__ttp_dot_v1_dot_directory__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -92,23 +93,23 @@ class DirectoryServiceStub:
                 _registered_method=True)
         self.PutFacts = channel.unary_unary(
                 '/decnet_ttp.v1.DirectoryService/PutFacts',
-                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsRequest.SerializeToString,
-                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsResponse.FromString,
+                request_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutFactsRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutFactsResponse.FromString,
                 _registered_method=True)
         self.ListFacts = channel.unary_unary(
                 '/decnet_ttp.v1.DirectoryService/ListFacts',
-                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsRequest.SerializeToString,
-                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsResponse.FromString,
+                request_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListFactsRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListFactsResponse.FromString,
                 _registered_method=True)
         self.PutIntel = channel.unary_unary(
                 '/decnet_ttp.v1.DirectoryService/PutIntel',
-                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelRequest.SerializeToString,
-                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelResponse.FromString,
+                request_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutIntelRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutIntelResponse.FromString,
                 _registered_method=True)
         self.ListIntel = channel.unary_unary(
                 '/decnet_ttp.v1.DirectoryService/ListIntel',
-                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelRequest.SerializeToString,
-                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelResponse.FromString,
+                request_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelResponse.FromString,
                 _registered_method=True)
 
 
@@ -315,23 +316,23 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
             ),
             'PutFacts': grpc.unary_unary_rpc_method_handler(
                     servicer.PutFacts,
-                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsRequest.FromString,
-                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsResponse.SerializeToString,
+                    request_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutFactsRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutFactsResponse.SerializeToString,
             ),
             'ListFacts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFacts,
-                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsRequest.FromString,
-                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsResponse.SerializeToString,
+                    request_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListFactsRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListFactsResponse.SerializeToString,
             ),
             'PutIntel': grpc.unary_unary_rpc_method_handler(
                     servicer.PutIntel,
-                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelRequest.FromString,
-                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelResponse.SerializeToString,
+                    request_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutIntelRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutIntelResponse.SerializeToString,
             ),
             'ListIntel': grpc.unary_unary_rpc_method_handler(
                     servicer.ListIntel,
-                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelRequest.FromString,
-                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelResponse.SerializeToString,
+                    request_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -657,8 +658,8 @@ class DirectoryService:
             request,
             target,
             '/decnet_ttp.v1.DirectoryService/PutFacts',
-            decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsRequest.SerializeToString,
-            decnet__ttp_dot_v1_dot_directory__service__pb2.PutFactsResponse.FromString,
+            decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutFactsRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutFactsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -684,8 +685,8 @@ class DirectoryService:
             request,
             target,
             '/decnet_ttp.v1.DirectoryService/ListFacts',
-            decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsRequest.SerializeToString,
-            decnet__ttp_dot_v1_dot_directory__service__pb2.ListFactsResponse.FromString,
+            decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListFactsRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListFactsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -711,8 +712,8 @@ class DirectoryService:
             request,
             target,
             '/decnet_ttp.v1.DirectoryService/PutIntel',
-            decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelRequest.SerializeToString,
-            decnet__ttp_dot_v1_dot_directory__service__pb2.PutIntelResponse.FromString,
+            decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutIntelRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_attacker__fact__pb2.PutIntelResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -738,8 +739,8 @@ class DirectoryService:
             request,
             target,
             '/decnet_ttp.v1.DirectoryService/ListIntel',
-            decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelRequest.SerializeToString,
-            decnet__ttp_dot_v1_dot_directory__service__pb2.ListIntelResponse.FromString,
+            decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelResponse.FromString,
             options,
             channel_credentials,
             insecure,
