@@ -245,7 +245,7 @@ async def test_a_folder_that_is_replaced_is_followed_on(store: Store) -> None:
     await until(lambda: store.book.rule("R0001").rule_version == 5)
 
 
-async def test_an_edit_reaches_the_stream_in_200_ms(store: Store) -> None:
+async def test_an_edit_reaches_the_stream_in_half_a_second(store: Store) -> None:
     """The median of ten saves; the machine may be busy for a single one."""
     path = store.folder / "R0001.yaml"
     took = []
@@ -255,7 +255,7 @@ async def test_an_edit_reaches_the_stream_in_200_ms(store: Store) -> None:
             _atomic_rename(path)
             await until(lambda n=count: len(watch.changes) == n)  # type: ignore[misc] # bound now
             took.append(time.perf_counter() - begun)
-    assert sorted(took)[len(took) // 2] <= 0.2
+    assert sorted(took)[len(took) // 2] <= 0.5
 
 
 async def test_the_stream_ends_with_unavailable_when_the_store_stops(store: Store) -> None:
