@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 
 from decnet_ttp.tag_store.database import SCHEMA
 from decnet_ttp.tag_store.migrate import HEAD, migrate, schema_version
-from decnet_ttp.tag_store.migrations.runner import alembic_config, downgrade
+from decnet_ttp.tag_store.migrations.runner import alembic_config, downgrade, upgrade
 
 _TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'tags'"
 
@@ -43,4 +43,36 @@ async def test_schema_of_a_newer_release_is_left_alone(database_url: str) -> Non
     await connection.execute("UPDATE tags.alembic_version SET version_num = '9999'")
     await migrate(database_url, schema=SCHEMA)
     assert await schema_version(database_url, schema=SCHEMA) == "9999"
+    await connection.close()
+
+
+async def test_rows_of_the_release_before_survive_forward_and_back(database_url: str) -> None:
+    """Merges written by hand get their roots; tags and members stay through every step."""
+    await upgrade(database_url, schema=SCHEMA, revision="0001")
+    connection = await asyncpg.connect(database_url, server_settings={"search_path": SCHEMA})
+    await connection.execute(
+        """
+        INSERT INTO identities (uuid)
+        SELECT lpad(n::text, 32, '0')::uuid FROM generate_series(1, 4) n;
+        UPDATE identities i SET merged_into_uuid = lpad(m.winner::text, 32, '0')::uuid
+        FROM (VALUES (1, 2), (2, 3)) AS m (loser, winner)
+        WHERE i.uuid = lpad(m.loser::text, 32, '0')::uuid;
+        INSERT INTO attackers (uuid, identity_uuid, first_seen, last_seen)
+        SELECT lpad('a', 32, '0')::uuid, lpad('1', 32, '0')::uuid, now(), now();
+        INSERT INTO tags VALUES (
+            gen_random_uuid(), 1, lpad('a', 32, '0')::uuid, NULL, NULL, now(), 0.9, 1, 's', 'd',
+            'command', 'c1', 'TA0002', 'T1059', NULL, 'R0010', 'enterprise-v17.1', ''
+        )
+        """
+    )
+    roots = "SELECT right(uuid::text, 1) || right(root_uuid::text, 1) FROM identities ORDER BY uuid"
+    members = "SELECT count(*) FROM attackers JOIN tags ON attacker_uuid = attackers.uuid"
+    for _ in range(2):
+        await migrate(database_url, schema=SCHEMA)
+        assert [row[0] for row in await connection.fetch(roots)] == ["13", "23", None, None]
+        assert await connection.fetchval(members) == 1
+        await downgrade(database_url, schema=SCHEMA, revision="0001")
+        assert await connection.fetchval(members) == 1
+        merged = "SELECT count(*) FROM identities WHERE merged_into_uuid IS NOT NULL"
+        assert await connection.fetchval(merged) == 2
     await connection.close()
