@@ -11,6 +11,8 @@ from decnet_ttp.embedded import health, remains
 from decnet_ttp.embedded.child import Child
 from decnet_ttp.embedded.layout import SERVICES, Instance
 from decnet_ttp.embedded.process import Command
+from decnet_ttp.runtime.config import load_settings
+from decnet_ttp.runtime.listening import host_and_port
 
 # Above the time that a service gives itself to finish its work.
 _GRACE_S = 25.0
@@ -32,6 +34,15 @@ def children(instance: Instance) -> tuple[Child, ...]:
         )
         for name in SERVICES
     )
+
+
+def metrics_address(first: str, name: str) -> str:
+    """Return where a service serves its metrics: ports count up from the one that is set."""
+    parts = host_and_port(first)
+    if parts is None or not parts[1] or name not in SERVICES:
+        return first
+    host, port = parts
+    return f"{host}:{port + SERVICES.index(name)}"
 
 
 def child(
@@ -56,6 +67,9 @@ def child(
         inherited.pop(variable, None)
     target = instance.target(name)
     socket = Path(target.removeprefix("unix:"))
+    metrics_listen = load_settings(inherited).metrics_listen
+    if metrics_listen:
+        inherited["DECNET_TTP_METRICS_LISTEN"] = metrics_address(metrics_listen, name)
 
     async def before_start() -> None:
         await asyncio.to_thread(socket.unlink, missing_ok=True)
