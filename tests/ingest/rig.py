@@ -40,6 +40,8 @@ class Running:
     letters: DeadLetterBox
     backfill: Backfill
     dispatcher: Dispatcher
+    directory: Directory
+    tag_store: tag_store_service_pb2_grpc.TagStoreServiceStub
 
 
 @dataclass
@@ -78,11 +80,9 @@ class Rig:
                 clock=time.monotonic,
             )
             intel = IntelRecords(self.bus)
+            tag_store = tag_store_service_pb2_grpc.TagStoreServiceStub(channel)
             pipeline = Pipeline(
-                directory=directory,
-                dispatcher=dispatcher,
-                tag_store=tag_store_service_pb2_grpc.TagStoreServiceStub(channel),
-                intel=intel,
+                directory=directory, dispatcher=dispatcher, tag_store=tag_store, intel=intel
             )
             shelf = NatsShelf(self.bus)
             parking = Parking(
@@ -130,6 +130,8 @@ class Rig:
                     DeadLetterBox(self.bus, shelf),
                     Backfill(self.bus, pipeline),
                     dispatcher,
+                    directory,
+                    tag_store,
                 )
             finally:
                 stop.set()

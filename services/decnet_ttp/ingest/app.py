@@ -50,7 +50,7 @@ async def run(settings: Settings) -> None:
     """Run ingest until SIGTERM.
 
     Raises:
-        SettingsError: A target that ingest needs is not set.
+        SettingsError: A target that ingest needs is not set, or NATS is too old.
     """
     if not settings.tag_store or not settings.taggers:
         raise SettingsError(
@@ -72,6 +72,7 @@ async def run(settings: Settings) -> None:
             directory=directory, dispatcher=dispatcher, tag_store=tag_store, intel=intel
         )
         shelf = NatsShelf(bus)
+        shelf.check_server()
         parking = _parking(settings, shelf, directory, dispatcher)
         counters = Counters()
         consumer, parked = (

@@ -10,6 +10,7 @@ import orjson
 from nats.js.errors import APIError, NotFoundError
 
 from decnet_ttp.runtime.bus import PARKED_STREAM, Bus
+from decnet_ttp.runtime.config import SettingsError
 
 #: A waiting message stands on the first subject; when it is due, NATS puts it on the second.
 _WAITING = "parked.ttp.wait."
@@ -35,6 +36,19 @@ class NatsShelf:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+
+    def check_server(self) -> None:
+        """Make sure that the server keeps schedules; an older one would keep messages for ever.
+
+        Raises:
+            SettingsError: It is too old.
+        """
+        version = self._bus.nc.connected_server_version
+        if (version.major, version.minor) < OLDEST_NATS:
+            raise SettingsError(
+                f"NATS {version.major}.{version.minor} cannot schedule messages; use "
+                f"{'.'.join(map(str, OLDEST_NATS))} or newer"
+            )
 
     async def put(self, key: str, content: bytes, headers: dict[str, str], due: datetime) -> None:
         """Keep a message until it is due; one under the same key is replaced.
