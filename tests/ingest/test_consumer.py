@@ -192,3 +192,18 @@ async def test_changed_identity_is_asked_for_again(rig: Rig) -> None:
         await rig.publish("s3", "id")
         await until(lambda: consumer.counters.handled == 5)
     assert len(rig.store.resolves) == 2
+
+
+async def test_large_messages_make_small_batches(rig: Rig) -> None:
+    feed = Feed(rig.bus, stream=EVENTS_STREAM, durable="test", subjects=[SUBJECT], ack_wait_s=30.0)
+    await feed.open()
+    for _ in range(5):
+        await rig.bus.js.publish(SUBJECT, b"x" * 3_000_000)
+    sizes = []
+    while sum(sizes) < 5:
+        batch = await feed.next_batch(500)
+        sizes.append(len(batch))
+        for message in batch:
+            await message.ack_sync()
+    assert max(sizes) <= 2
+    await feed.close()

@@ -31,6 +31,8 @@ _LOST_S = 3 * _HEARTBEAT_S
 _DRAIN_S = 2.0
 #: Bytes one pull request asks for at most.
 _MAX_BYTES = 32 * 1024 * 1024
+#: Bytes after which a batch is full: read and fanned out they take some twenty times as much.
+_MAX_BATCH_BYTES = 4 * 1024 * 1024
 #: Wait for more after a first message, in seconds: well below what anyone notices.
 _LINGER_S = 0.002
 
@@ -154,7 +156,7 @@ class Feed:
         )
 
     async def next_batch(self, limit: int, timeout_s: float = 1.0) -> list[Msg]:
-        """Return what has arrived, at most `limit` messages; nothing after the timeout."""
+        """Return what has arrived, bounded by messages and bytes; nothing after the timeout."""
         if not self._arrived:
             await self._request(limit)
             self._wake.clear()
@@ -164,8 +166,18 @@ class Feed:
                 return []
         if 0 < len(self._arrived) < limit:
             await asyncio.sleep(_LINGER_S)
-        batch = [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
+        batch = self._take(limit)
         if not self._arrived:
             # Ask ahead, so that the next batch gathers while this one is worked on.
             await self._request(limit)
+        return batch
+
+    def _take(self, limit: int) -> list[Msg]:
+        """Take messages up to either bound, at least one of those that are there."""
+        batch: list[Msg] = []
+        size = 0
+        while self._arrived and len(batch) < limit and size < _MAX_BATCH_BYTES:
+            message = self._arrived.popleft()
+            size += len(message.data)
+            batch.append(message)
         return batch
