@@ -14,6 +14,9 @@ from decnet_ttp.runtime.config import Settings
 from runtime.pages import read_page
 from runtime.seen import MARK, beat_with, logged, running
 
+#: No registry knows it, so it may have any value.
+UNKNOWN = "test.unknown"
+
 
 async def test_observations_are_counted_and_a_request_stops_the_service(
     nats_url: str, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -32,10 +35,15 @@ async def test_observations_are_counted_and_a_request_stops_the_service(
         await ensure_streams(bus.js)
         async with running(bus.nc, "attribution", run(settings), caplog) as address:
             good = [
-                message(MARK, evidence=f"shard:{MARK}#{place}", at_s=START_S + place)
+                message(
+                    MARK,
+                    primitive=UNKNOWN,
+                    evidence=f"shard:{MARK}#{place}",
+                    at_s=START_S + place,
+                )
                 for place in range(12)
             ]
-            bad = message(MARK, evidence=f"shard:{MARK}#bad", confidence=7.0)
+            bad = message(MARK, primitive=UNKNOWN, evidence=f"shard:{MARK}#bad", confidence=7.0)
             for item in (*good, bad, good[0]):
                 await bus.js.publish(item.topic, item.encode())
             beat = await beat_with(bus.nc, "attribution", "refused", 1)
