@@ -113,6 +113,15 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
 
     def __init__(self) -> None:
         self.identities: dict[str, str] = {}
+        self.overtaken_by = ""
+
+    async def LinkAttackers(self, request: Any, context: Any) -> Any:
+        """Link those without an identity, or find that another was quicker."""
+        assert request.only_unlinked
+        for uuid in request.attacker_uuids:
+            if not self.identities[uuid]:
+                self.identities[uuid] = self.overtaken_by or request.identity_uuid
+        return directory_service_pb2.LinkAttackersResponse()
 
     async def GetAttacker(self, request: Any, context: Any) -> Any:
         """Return one attacker."""

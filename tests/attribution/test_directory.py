@@ -19,7 +19,7 @@ LINKED, ALONE, UNKNOWN = UUID(int=1), UUID(int=2), UUID(int=3)
 IDENTITY = UUID(int=9)
 MEMBERS = [
     Membership(LINKED, IDENTITY, stub=False),
-    Membership(ALONE, stub_identity(ALONE), stub=True),
+    Membership(ALONE, stub_identity(ALONE), stub=False),
 ]
 
 
@@ -44,6 +44,17 @@ async def test_resolves_and_pages_through_attackers(tmp_path: Path, accept_unkno
         assert [page async for page in asked.memberships()] == [MEMBERS[:1], MEMBERS[1:]]
 
 
+async def test_an_identity_that_was_quicker_than_the_stub_wins(tmp_path: Path) -> None:
+    async with (
+        directory(tmp_path) as (known, target),
+        open_channel(target, Settings()) as channel,
+    ):
+        known.identities = {str(ALONE): ""}
+        known.overtaken_by = str(IDENTITY)
+        asked = GrpcDirectory(DirectoryServiceStub(channel), accept_unknown=False)
+        assert await asked.resolve([ALONE]) == [Membership(ALONE, IDENTITY, stub=False)]
+
+
 async def test_a_directory_that_is_away_is_no_answer(tmp_path: Path) -> None:
     async with open_channel(f"unix:{tmp_path}/none.sock", Settings()) as channel:
         asked = GrpcDirectory(DirectoryServiceStub(channel), accept_unknown=True, attempts_s=0.1)
@@ -52,5 +63,7 @@ async def test_a_directory_that_is_away_is_no_answer(tmp_path: Path) -> None:
 
 
 async def test_without_a_directory_everybody_is_known() -> None:
-    assert await NoDirectory().resolve([ALONE]) == MEMBERS[1:]
+    assert await NoDirectory().resolve([ALONE]) == [
+        Membership(ALONE, stub_identity(ALONE), stub=True)
+    ]
     assert [page async for page in NoDirectory().memberships()] == []

@@ -88,6 +88,19 @@ async def test_linked_attackers_count_for_their_identity_until_unlinked(
     assert await tags_of(client, identity_uuid=Y) == (8, 0)
 
 
+async def test_only_unlinked_attackers_are_linked_where_that_is_asked(client: StoreClient) -> None:
+    """Whoever makes identities for the lonely never takes members from a real one."""
+    await store_three(client)
+    await link(client, X, A)
+    asked = pb.LinkAttackersRequest(identity_uuid=Z, attacker_uuids=[A], only_unlinked=True)
+    assert not (await client.directory.LinkAttackers(asked)).HasField("identity")
+    asked.attacker_uuids.append(B)
+    made = (await client.directory.LinkAttackers(asked)).identity
+    assert (made.uuid, list(made.attacker_uuids)) == (Z, [B])
+    attacker = await client.directory.GetAttacker(pb.GetAttackerRequest(attacker_uuid=A))
+    assert attacker.attacker.identity_uuid == X
+
+
 async def test_merged_identities_answer_as_one_and_apart_again(client: StoreClient) -> None:
     await store_three(client)
     await link(client, X, A)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from decnet_ttp.core.errors import NotFoundError
+from decnet_ttp.core.errors import NotFoundError, UnimplementedError
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.v1.directory_service_pb2 import (
     Attacker,
     GetAttackerRequest,
     GetAttackerResponse,
+    LinkAttackersRequest,
     ListAttackersRequest,
     ListAttackersResponse,
 )
@@ -43,10 +44,10 @@ class Membership:
 
 
 def stub_identity(attacker: UUID) -> UUID:
-    """Return the identity that stands for an attacker the directory has put into none.
+    """Return the identity that is made for an attacker that has none.
 
     It depends on the attacker alone, so that every process and every replay arrives at the same
-    one. When the directory learns of a real identity, the observations move there.
+    one. When the attacker moves to another identity, its observations move there.
     """
     return uuid5(STUB_NAMESPACE, str(attacker))
 
@@ -118,6 +119,32 @@ class GrpcDirectory:
                 if not self._accept_unknown:
                     return None
                 return Membership(attacker, stub_identity(attacker), stub=True)
+        membership = _membership(response.attacker)
+        return await self._make_stub(attacker) if membership.stub else membership
+
+    async def _make_stub(self, attacker: UUID) -> Membership:
+        """Put an attacker into an identity of its own, unless another was quicker."""
+        identity = stub_identity(attacker)
+        try:
+            await call(
+                self._stub.LinkAttackers,
+                LinkAttackersRequest(
+                    identity_uuid=str(identity),
+                    attacker_uuids=[str(attacker)],
+                    only_unlinked=True,
+                ),
+                timeout_s=_CALL_TIMEOUT_S,
+                attempts_s=self._attempts_s,
+            )
+            response: GetAttackerResponse = await call(
+                self._stub.GetAttacker,
+                GetAttackerRequest(attacker_uuid=str(attacker)),
+                timeout_s=_CALL_TIMEOUT_S,
+                attempts_s=self._attempts_s,
+            )
+        except UnimplementedError:
+            # A directory of an older release: the stub is kept here alone.
+            return Membership(attacker, identity, stub=True)
         return _membership(response.attacker)
 
     async def memberships(self) -> AsyncIterator[list[Membership]]:

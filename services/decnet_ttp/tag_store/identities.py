@@ -52,6 +52,7 @@ _HOLD_ATTACKERS = """
     ORDER BY a.uuid FOR NO KEY UPDATE
 """
 _LINK = "UPDATE attackers SET identity_uuid = $2 WHERE uuid = ANY($1::uuid[])"
+_UNLINKED = "SELECT uuid FROM attackers WHERE uuid = ANY($1::uuid[]) AND identity_uuid IS NULL"
 _UNLINK = """
     UPDATE attackers SET identity_uuid = NULL
     WHERE uuid = ANY($1::uuid[]) AND identity_uuid IS NOT NULL
@@ -141,6 +142,25 @@ class Identities:
             await connection.execute(_MAKE, identity)
             await connection.execute(_LINK, attackers, identity)
         return await self.get(identity)
+
+    async def link_unlinked(self, identity: UUID, attackers: Sequence[UUID]) -> IdentityRow | None:
+        """Make those attackers members of an identity that belong to none.
+
+        Returns the identity, or None when nobody was left to link and it does not exist.
+
+        Raises:
+            AttackerUnknownError: One of them has no row; none is linked.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            await _hold(connection, attackers)
+            free = [row["uuid"] for row in await connection.fetch(_UNLINKED, attackers)]
+            if free:
+                await connection.execute(_MAKE, identity)
+                await connection.execute(_LINK, free, identity)
+        try:
+            return await self.get(identity)
+        except IdentityNotFoundError:
+            return None
 
     async def unlink(self, attackers: Sequence[UUID]) -> int:
         """Take attackers out of their identities; returns how many had one.

@@ -88,6 +88,9 @@ class IdentityServicer(DirectoryServiceServicer):
         """Link attackers."""
         identity = parse_uuid(request.identity_uuid, "identity_uuid")
         attackers = read_uuids(request.attacker_uuids, "attacker_uuids")
+        if request.only_unlinked:
+            linked = await self._identities.link_unlinked(identity, attackers)
+            return pb.LinkAttackersResponse(identity=linked and _identity_message(linked))
         row = await self._identities.link(identity, attackers)
         return pb.LinkAttackersResponse(identity=_identity_message(row))
 

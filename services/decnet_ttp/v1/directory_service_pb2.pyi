@@ -137,12 +137,14 @@ class GetIdentityResponse(_message.Message):
     def __init__(self, identity: _Optional[_Union[Identity, _Mapping]] = ...) -> None: ...
 
 class LinkAttackersRequest(_message.Message):
-    __slots__ = ("identity_uuid", "attacker_uuids")
+    __slots__ = ("identity_uuid", "attacker_uuids", "only_unlinked")
     IDENTITY_UUID_FIELD_NUMBER: _ClassVar[int]
     ATTACKER_UUIDS_FIELD_NUMBER: _ClassVar[int]
+    ONLY_UNLINKED_FIELD_NUMBER: _ClassVar[int]
     identity_uuid: str
     attacker_uuids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, identity_uuid: _Optional[str] = ..., attacker_uuids: _Optional[_Iterable[str]] = ...) -> None: ...
+    only_unlinked: bool
+    def __init__(self, identity_uuid: _Optional[str] = ..., attacker_uuids: _Optional[_Iterable[str]] = ..., only_unlinked: _Optional[bool] = ...) -> None: ...
 
 class LinkAttackersResponse(_message.Message):
     __slots__ = ("identity",)
