@@ -49,11 +49,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_two_thousand_rules_load_whole(folder: Path, vocabulary: Vocabulary) -> None:
-    """`./dev bench rule_edits` measures how long that takes."""
-    changes = RuleDirectory(folder, vocabulary).refresh()
-    assert changes is not None
-    assert (len(changes.upserted), changes.orphaned) == (RULES, ())
+def test_two_thousand_rules_load_in_two_seconds_of_processor_time(
+    folder: Path, vocabulary: Vocabulary
+) -> None:
+    """The better of two, and processor time, which neighbours on the machine blur less."""
+    took = []
+    for _ in range(2):
+        began = time.process_time()
+        changes = RuleDirectory(folder, vocabulary).refresh()
+        took.append(time.process_time() - began)
+        assert changes is not None
+        assert (len(changes.upserted), changes.orphaned) == (RULES, ())
+    assert min(took) <= 2.0
 
 
 def test_one_edit_among_them_is_one_change_and_compiles_one_rule(
