@@ -9,7 +9,7 @@ which is why a refused set is split. A budget that is merely full is emptied and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -34,6 +34,9 @@ def _options(max_mem: int) -> re2.Options:
     return options
 
 
+# A rule's pattern is compiled where it is checked and again where it is used; re2's own cache
+# asks for every option on each call.
+@lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> re2._Regexp:
     """Return one pattern compiled to search in UTF-8 bytes.
 
@@ -61,11 +64,18 @@ class _Shard:
         self.match = compiled.Match
 
 
+# Few, for an automaton may grow up to its budget while somebody holds it.
+@lru_cache(maxsize=4)
+def _single(pattern: str) -> _Shard:
+    """Return the set of one pattern, which a rule's check and its examples both ask for."""
+    return _Shard((pattern,))
+
+
 def _build(patterns: tuple[str, ...], reuse: Mapping[tuple[str, ...], _Shard]) -> list[_Shard]:
     if (shard := reuse.get(patterns)) is not None:
         return [shard]
     try:
-        return [_Shard(patterns)]
+        return [_single(patterns[0]) if len(patterns) == 1 else _Shard(patterns)]
     except re2.error:
         if len(patterns) == 1:
             raise
