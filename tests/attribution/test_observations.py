@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from decnet_ttp.attribution.observations import (
     evidence_key,
     read_observation,
 )
-from decnet_ttp.attribution.primitives import Primitive, Registry, load_registry
+from decnet_ttp.attribution.primitives import Primitive, Registry
 from decnet_ttp.attribution.states import Kind
 from decnet_ttp.runtime.bus import Envelope
 
@@ -151,19 +150,3 @@ def test_without_evidence_the_id_tells_observations_apart() -> None:
     one = read(message("x", primitive="banner", evidence_ref=None, id="01"))
     other = read(message("x", primitive="banner", evidence_ref=None, id="02"))
     assert one.key != other.key
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("behave_shell") is None, reason="behave-shell is not installed"
-)
-def test_knows_the_registry_of_behave_shell() -> None:
-    registry = load_registry()
-    assert len(registry) == 82
-    assert registry["toolchain.ssh.hassh_client"].kind is Kind.HASH
-    assert registry["toolchain.c2.beacon_jitter_cv"].minimum == 0.0
-    assert registry["temporal.circadian.hour_histogram"].items is Kind.NUMERIC
-    assert "steady" in (registry["motor.keystroke_cadence"].allowed or ())
-
-
-def test_an_unknown_primitive_is_categorical() -> None:
-    assert Registry()["no.such"].kind is Kind.CATEGORICAL

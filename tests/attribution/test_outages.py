@@ -22,7 +22,7 @@ from decnet_ttp.v1.attribution_service_pb2_grpc import AttributionServiceStub
 
 async def _publish(bus: Bus, first: int, count: int) -> None:
     for place in range(first, first + count):
-        item = message("A", evidence=f"e{place}", at_s=START_S + place)
+        item = message("steady", evidence=f"e{place}", at_s=START_S + place)
         await bus.js.publish(item.topic, item.encode(), timeout=30.0)
 
 

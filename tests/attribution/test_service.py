@@ -38,6 +38,12 @@ from decnet_ttp.v1.attribution_service_pb2_grpc import AttributionServiceStub
 WHO = str(stub_identity(ATTACKER))
 GARBLED = "AAAA"
 
+CADENCE = "motor.keystroke_cadence"
+HASSH = "toolchain.ssh.hassh_client"
+#: No registry knows it.
+SHELL = "toolchain.shell"
+VALUES = {CADENCE: {"A": "steady", "B": "bursty"}}
+
 
 @pytest_asyncio.fixture
 async def bus(nats_url: str) -> AsyncIterator[Bus]:
@@ -80,32 +86,42 @@ async def count(service: Service, identity: str = WHO) -> int:
     return sum(state.observation_count for state in answer.states)
 
 
-def habit(values: str, primitive: str = "motor.keystroke_cadence") -> list[Envelope]:
+def habit(values: str, primitive: str = CADENCE) -> list[Envelope]:
+    """One observation per recording; letters stand for the values of a primitive."""
     return [
-        message(value, primitive=primitive, evidence=f"shard:{place}", at_s=START_S + place)
+        message(
+            VALUES.get(primitive, {}).get(value, value),
+            primitive=primitive,
+            evidence=f"shard:{place}",
+            at_s=START_S + place,
+        )
         for place, value in enumerate(values)
     ]
 
 
 async def test_observations_become_a_profile(service: Service, bus: Bus) -> None:
     await publish(bus, habit("ABABABA"))
-    await publish(bus, habit("xxxx", primitive="toolchain.shell"))
+    await publish(bus, habit("xxxx", primitive=SHELL))
+    await publish(bus, habit("hh", primitive=HASSH))
 
     async def arrived() -> bool:
-        return await count(service) == 11
+        return await count(service) == 13
 
     await until(arrived)
     stub = AttributionServiceStub(service.channel)
     profile = await stub.GetIdentityProfile(pb.GetIdentityProfileRequest(identity_uuid=WHO))
-    cadence, shell = profile.states
-    assert cadence.primitive == "motor.keystroke_cadence"
+    cadence, shell, hassh = profile.states
+    assert cadence.primitive == CADENCE
     assert cadence.state == pb.STATE_KIND_MULTI_ACTOR
-    assert cadence.value.string_value == "A"
+    assert cadence.value.string_value == "steady"
     assert cadence.confidence == pytest.approx(0.6)
     assert cadence.observation_count == 7
     assert cadence.last_observation_time.seconds == START_S + 6
     assert shell.state == pb.STATE_KIND_STABLE
     assert shell.last_change_time.seconds == START_S + 2
+    # The registry says that it is a fingerprint, which needs no third observation.
+    assert hassh.state == pb.STATE_KIND_STABLE
+    assert hassh.last_change_time.seconds == START_S
 
     request = pb.ListObservationsRequest(identity_uuid=WHO, page_size=4)
     seen: list[tuple[str, str]] = []
@@ -115,12 +131,12 @@ async def test_observations_become_a_profile(service: Service, bus: Bus) -> None
         if not page.next_page_token:
             break
         request.page_token = page.next_page_token
-    assert len(seen) == len(set(seen)) == 11
-    assert [ref for name, ref in seen if name == "toolchain.shell"] == [
+    assert len(seen) == len(set(seen)) == 13
+    assert [ref for name, ref in seen if name == SHELL] == [
         f"shard:{place}" for place in (3, 2, 1, 0)
     ]
     one = await stub.ListObservations(
-        pb.ListObservationsRequest(identity_uuid=WHO, primitive="toolchain.shell", page_size=1)
+        pb.ListObservationsRequest(identity_uuid=WHO, primitive=SHELL, page_size=1)
     )
     assert one.observations[0].value.string_value == "x"
     assert one.observations[0].attacker_uuid == str(ATTACKER)
@@ -164,17 +180,21 @@ async def test_wrong_questions_are_told_apart(service: Service) -> None:
 
 
 async def test_what_cannot_be_used_is_buried_with_its_reason(service: Service, bus: Bus) -> None:
-    bad = message("x", attacker=None)
-    await publish(bus, [bad, *habit("A")])
+    nobody, unheard_of = message("steady", attacker=None), message("AB")
+    await publish(bus, [nobody, unheard_of, *habit("A")])
 
     async def arrived() -> bool:
         return await count(service) == 1
 
     await until(arrived)
-    letter = await bus.js.get_last_msg("DECNET_TTP_DLQ", "dlq.ttp.refused")
-    assert letter.data == bad.encode()
-    assert (letter.headers or {})["Decnet-Reason"] == "REFUSED"
-    assert (letter.headers or {})["Decnet-Detail"].startswith("no_attacker: ")
+    for place, (sent, why) in enumerate(
+        [(nobody, "no_attacker: "), (unheard_of, "value_not_allowed: ")], start=1
+    ):
+        letter = await bus.js.get_msg("DECNET_TTP_DLQ", place)
+        assert letter.data == sent.encode()
+        assert letter.subject == "dlq.ttp.refused"
+        assert (letter.headers or {})["Decnet-Reason"] == "REFUSED"
+        assert (letter.headers or {})["Decnet-Detail"].startswith(why)
 
 
 async def test_uses_no_more_than_its_share_of_memory(service: Service) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The registry of primitives: which values each may have.
 
-It is data of the package `behave-shell`, which is used when it is installed. A primitive that no
-registry knows is categorical.
+It is data of the package `behave-shell`. A primitive that it does not know is categorical, and so
+is every primitive where somebody left the package out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import ItemsView, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,21 +121,43 @@ class Registry:
     def __getitem__(self, name: str) -> Primitive:
         return self._known.get(name, self._UNKNOWN)
 
+    def items(self) -> ItemsView[str, Primitive]:
+        """Return what is known."""
+        return self._known.items()
+
 
 def load_registry() -> Registry:
     """Return the registry of `behave-shell`, or an empty one when it is not installed."""
     try:
         entries = importlib.import_module(_MODULE).PRIMITIVE_REGISTRY
     except ImportError:
-        _log.info("behave-shell is not installed: every primitive is categorical")
+        _log.warning("behave-shell is not installed: every primitive is categorical; install it")
         return Registry()
+    return read_registry(entries)
+
+
+def read_registry(entries: Mapping[str, Any]) -> Registry:
+    """Return a registry from the entries of `behave-shell`.
+
+    An entry of a kind that only a later release of it knows is left out, and so is categorical.
+
+    Args:
+        entries: By name; each has `kind`, `allowed`, `min_val`, `max_val` and `array_of`.
+    """
     known = {}
     for name, entry in entries.items():
-        known[name] = Primitive(
-            kind=Kind(entry.kind.value),
-            allowed=None if entry.allowed is None else frozenset(entry.allowed),
-            minimum=-MAX_NUMBER if entry.min_val is None else entry.min_val,
-            maximum=MAX_NUMBER if entry.max_val is None else entry.max_val,
-            items=None if entry.array_of is None else Kind(entry.array_of.value),
-        )
+        try:
+            known[name] = _primitive(entry)
+        except ValueError:
+            _log.warning("a primitive of an unknown kind is categorical", extra={"primitive": name})
     return Registry(known)
+
+
+def _primitive(entry: Any) -> Primitive:
+    return Primitive(
+        kind=Kind(entry.kind.value),
+        allowed=None if entry.allowed is None else frozenset(entry.allowed),
+        minimum=-MAX_NUMBER if entry.min_val is None else entry.min_val,
+        maximum=MAX_NUMBER if entry.max_val is None else entry.max_val,
+        items=None if entry.array_of is None else Kind(entry.array_of.value),
+    )
