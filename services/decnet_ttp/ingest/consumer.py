@@ -43,6 +43,9 @@ _PASSING = (UnavailableError, AbortedError, DeadlineExceededError, ResourceExhau
 #: Longest identifier of a message, in bytes (the bound in event.proto).
 _MAX_ORIGIN_BYTES = 512
 
+#: How long a tagger that is away holds up what the other taggers found, in seconds.
+_TAGGER_ATTEMPTS_S = 1.0
+
 #: Longest delay of a redelivery, in seconds.
 _MAX_DELAY_S = 60.0
 
@@ -230,7 +233,9 @@ class Consumer:
         distinct = {item.upstream.origin_id: item.upstream for item in items}
         try:
             outcome = await self._pipeline.process(
-                list(distinct.values()), attempts_s=self._ack_wait_s / 2
+                list(distinct.values()),
+                attempts_s=self._ack_wait_s / 2,
+                tagger_attempts_s=_TAGGER_ATTEMPTS_S,
             )
         except _PASSING as error:
             _log.warning(

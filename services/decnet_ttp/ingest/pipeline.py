@@ -76,6 +76,7 @@ class Pipeline:
         upstreams: Sequence[Upstream],
         *,
         attempts_s: float,
+        tagger_attempts_s: float | None = None,
         silent: bool = False,
         dry_run: bool = False,
     ) -> Outcome:
@@ -84,6 +85,7 @@ class Pipeline:
         Args:
             upstreams: Messages with different origin ids.
             attempts_s: How long each stage is waited for when it is away, in seconds.
+            tagger_attempts_s: How long a tagger is; what the others found is stored only then.
             silent: Whether new tags are stored without announcement.
             dry_run: Whether nothing is stored.
 
@@ -102,7 +104,11 @@ class Pipeline:
         self._fan_out(upstreams, requests, outcome)
         anchored = {item.origin_id for item in upstreams} - outcome.unanchored
         with span("ttp.worker.dispatch", taggers=len(requests), messages=len(anchored)):
-            tagged = await self._dispatcher.tag(requests, lambda: anchored, attempts_s=attempts_s)
+            tagged = await self._dispatcher.tag(
+                requests,
+                lambda: anchored,
+                attempts_s=attempts_s if tagger_attempts_s is None else tagger_attempts_s,
+            )
         outcome.delayed = tagged.delayed
         outcome.failures = tagged.failures
         if silent or dry_run:
