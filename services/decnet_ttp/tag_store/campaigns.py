@@ -7,25 +7,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from decnet_ttp.tag_store.campaign_statements import CampaignStatement, state_campaigns
 from decnet_ttp.tag_store.database import Database
-from decnet_ttp.tag_store.identities import MAX_NAMED, IdentityNotFoundError
+from decnet_ttp.tag_store.identities import MAX_NAMED, IdentityNotFoundError, hold_merges
 
 _CAMPAIGNS = f"""
     SELECT c.uuid, c.name, array(
         SELECT i.uuid FROM identities i WHERE i.campaign_uuid = c.uuid ORDER BY i.uuid
         LIMIT {MAX_NAMED}
-    )
+    ), c.merged_into_uuid
     FROM campaigns c WHERE {{condition}} ORDER BY c.uuid LIMIT $1
 """  # noqa: S608 - constants of ours
 _FIRST_PAGE = _CAMPAIGNS.format(condition="true")
 _NEXT_PAGE = _CAMPAIGNS.format(condition="c.uuid > $2::uuid")
 _ONE = _CAMPAIGNS.format(condition="c.uuid = $2::uuid")
-_MAKE = """
-    INSERT INTO campaigns AS c (uuid, name) VALUES ($1, $2)
-    ON CONFLICT (uuid) DO UPDATE SET name = excluded.name WHERE excluded.name <> ''
-"""
 _HOLD = "SELECT uuid FROM identities WHERE uuid = ANY($1::uuid[]) ORDER BY uuid FOR NO KEY UPDATE"
-_ASSIGN = "UPDATE identities SET campaign_uuid = $2 WHERE uuid = ANY($1::uuid[])"
+_NOW = "SELECT now()"
 
 
 class CampaignRow(NamedTuple):
@@ -34,6 +31,7 @@ class CampaignRow(NamedTuple):
     uuid: UUID
     name: str
     identities: Sequence[UUID]
+    merged_into_uuid: UUID | None
 
 
 class Campaigns:
@@ -63,6 +61,7 @@ class Campaigns:
             IdentityNotFoundError: One of them is not known; none is assigned.
         """
         async with self._database.connection() as connection, connection.transaction():
+            await hold_merges(connection)
             known = {row["uuid"] for row in await connection.fetch(_HOLD, identities)}
             missing = [uuid for uuid in identities if uuid not in known]
             if missing:
@@ -70,9 +69,9 @@ class Campaigns:
                     f"{len(missing)} of the identities are not known; link attackers to them first",
                     identity_uuid=missing[0],
                 )
-            if campaign is not None:
-                await connection.execute(_MAKE, campaign, name)
-            await connection.execute(_ASSIGN, identities, campaign)
+            now = await connection.fetchval(_NOW)
+            stated = [CampaignStatement(uuid, campaign, name, now) for uuid in identities]
+            await state_campaigns(connection, stated)
             if campaign is None:
                 return None
             return CampaignRow(*await connection.fetchrow(_ONE, 1, campaign))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -34,6 +34,10 @@ _GIVE_ADDRESS = """
     FROM unnest($1::uuid[], $2::text[]) AS u (uuid, ip)
     WHERE a.uuid = u.uuid AND a.ip IS NULL
 """
+_IDENTITIES_OF = """
+    SELECT a.uuid, coalesce(i.root_uuid, i.uuid) FROM attackers a
+    JOIN identities i ON i.uuid = a.identity_uuid WHERE a.uuid = ANY($1::uuid[])
+"""
 _ROOT = "SELECT root_uuid FROM identities WHERE uuid = $1 AND root_uuid IS NOT NULL"
 _BY_ADDRESS = "SELECT uuid FROM attackers WHERE ip = $1::text::inet"
 _ATTACKERS = """
@@ -57,11 +61,12 @@ _ONE = _ATTACKERS.format(condition="x.uuid = $2::uuid")
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """An address that was seen; times in ticks, None when unknown."""
+    """An address that was seen, or an attacker by uuid; times in ticks, None when unknown."""
 
     ip: str
     first_seen: int | None
     last_seen: int | None
+    uuid: UUID | None = None
 
 
 class Resolved(NamedTuple):
@@ -128,6 +133,16 @@ class Directory:
                     seen.add(attacker.uuid, min(times), max(times))
             await widen(connection, seen)
         return found
+
+    async def identities_of(self, attackers: Collection[UUID]) -> dict[UUID, UUID]:
+        """Return the identities, those others were merged into, of attackers that have one.
+
+        Raises:
+            AbortedError, ResourceExhaustedError, UnavailableError: The database said so.
+        """
+        if not attackers:
+            return {}
+        return dict(await self._database.fetch(_IDENTITIES_OF, list(attackers)))
 
     async def by_address(self, ip: str) -> UUID | None:
         """Return the uuid of the attacker behind a canonical address, None when unknown."""

@@ -17,6 +17,8 @@ from decnet_ttp.tag_store.directory import Directory, Sighting
 from decnet_ttp.tag_store.fact_servicer import FactServicer
 from decnet_ttp.tag_store.fields import page_key, parse_uuid
 from decnet_ttp.tag_store.identity_servicer import IdentityServicer
+from decnet_ttp.tag_store.session_servicer import SessionServicer
+from decnet_ttp.tag_store.update_servicer import UpdateServicer
 from decnet_ttp.v1 import directory_service_pb2 as pb
 
 MAX_SIGHTINGS = 10_000
@@ -30,22 +32,29 @@ class AttackerNotFoundError(NotFoundError):
 
 def _read_sighting(message: pb.AddressSighting, path: str) -> Sighting | None:
     ip = canonical_ip(message.ip)
-    if ip is None:
+    uuid = (
+        parse_uuid(message.attacker_uuid, f"{path}.attacker_uuid")
+        if message.attacker_uuid
+        else None
+    )
+    if ip is None and uuid is None:
         return None
     first = last = None
     if message.HasField("first_seen_time"):
         first = read_time(message.first_seen_time, f"{path}.first_seen_time")
     if message.HasField("last_seen_time"):
         last = read_time(message.last_seen_time, f"{path}.last_seen_time")
-    return Sighting(ip, first, last)
+    return Sighting(ip or "", first, last, uuid)
 
 
-class DirectoryServicer(IdentityServicer, FactServicer):
+class DirectoryServicer(IdentityServicer, FactServicer, UpdateServicer, SessionServicer):
     """Says who is who."""
 
     def __init__(self, database: Database, directory: Directory) -> None:
         IdentityServicer.__init__(self, database)
         FactServicer.__init__(self, database)
+        UpdateServicer.__init__(self, database)
+        SessionServicer.__init__(self, database, directory)
         self._directory = directory
 
     async def ResolveAttackers(
@@ -61,17 +70,21 @@ class DirectoryServicer(IdentityServicer, FactServicer):
             _read_sighting(message, f"sightings[{index}]")
             for index, message in enumerate(request.sightings)
         ]
-        found = await self._directory.resolve(
-            [sighting for sighting in sightings if sighting is not None],
-            create_missing=request.create_missing,
-        )
+        by_address = [each for each in sightings if each is not None and each.uuid is None]
+        named = {each.uuid for each in sightings if each is not None and each.uuid is not None}
+        found = await self._directory.resolve(by_address, create_missing=request.create_missing)
+        identities = await self._directory.identities_of(named)
         response = pb.ResolveAttackersResponse()
         for sighting in sightings:
             answer = response.attackers.add()
             if sighting is None:
                 continue
             answer.ip = sighting.ip
-            if (attacker := found.get(sighting.ip)) is not None:
+            if sighting.uuid is not None:
+                answer.attacker_uuid = str(sighting.uuid)
+                if (identity := identities.get(sighting.uuid)) is not None:
+                    answer.identity_uuid = str(identity)
+            elif (attacker := found.get(sighting.ip)) is not None:
                 answer.attacker_uuid = str(attacker.uuid)
                 if attacker.identity_uuid is not None:
                     answer.identity_uuid = str(attacker.identity_uuid)

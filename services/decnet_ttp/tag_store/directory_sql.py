@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -45,12 +45,12 @@ _LINK = """
         SELECT a.uuid, u.identity_uuid
         FROM unnest($1::uuid[], $2::uuid[]) AS u (attacker_uuid, identity_uuid)
         JOIN attackers a ON a.uuid = u.attacker_uuid
-        WHERE a.identity_uuid IS NULL
+        WHERE a.identity_uuid IS NULL AND a.linked_at IS NULL
         ORDER BY a.uuid
         FOR NO KEY UPDATE OF a
     )
     UPDATE attackers a SET identity_uuid = l.identity_uuid
-    FROM loose l WHERE a.uuid = l.uuid AND a.identity_uuid IS NULL
+    FROM loose l WHERE a.uuid = l.uuid AND a.identity_uuid IS NULL AND a.linked_at IS NULL
 """
 
 
@@ -83,11 +83,36 @@ async def widen(connection: Any, sightings: Sightings) -> None:
         await connection.execute(_WIDEN, *columns)
 
 
+async def make_attackers(connection: Any, sightings: Sightings, *, seen: bool = True) -> None:
+    """Give a row to each attacker that has none.
+
+    Where they were `seen`, and not only spoken of, the times of all cover the sightings.
+    """
+    columns = sightings.columns()
+    if columns[0]:
+        await connection.execute(_MAKE, *columns)
+        if seen:
+            await connection.execute(_WIDEN, *columns)
+
+
+async def make_identities(connection: Any, identities: Collection[UUID]) -> None:
+    """Give a row to each identity that has none."""
+    if identities:
+        await connection.execute(_MAKE_IDENTITIES, list(identities))
+
+
+async def link_loose(connection: Any, links: Mapping[UUID, UUID]) -> None:
+    """Make attackers members of identities that belong nowhere and of whom nobody said where."""
+    if links:
+        await connection.execute(_LINK, list(links), list(links.values()))
+
+
 async def note_anchors(connection: Any, rows: Iterable[TagRow]) -> None:
     """Make sure that whoever new tags are about is in the directory.
 
     Attackers that a producer named by uuid alone get a row without an address. A tag that names
-    both attacker and identity makes an attacker that belongs to no identity a member of it.
+    both attacker and identity makes an attacker that belongs to no identity a member of it, unless
+    somebody took it out of one.
     """
     sightings = Sightings()
     identities: set[UUID] = set()
@@ -100,11 +125,6 @@ async def note_anchors(connection: Any, rows: Iterable[TagRow]) -> None:
             identities.add(row.identity_uuid)
             if row.attacker_uuid is not None:
                 links.setdefault(row.attacker_uuid, row.identity_uuid)
-    columns = sightings.columns()
-    if columns[0]:
-        await connection.execute(_MAKE, *columns)
-        await connection.execute(_WIDEN, *columns)
-    if identities:
-        await connection.execute(_MAKE_IDENTITIES, list(identities))
-    if links:
-        await connection.execute(_LINK, list(links), list(links.values()))
+    await make_attackers(connection, sightings)
+    await make_identities(connection, identities)
+    await link_loose(connection, links)

@@ -29,14 +29,24 @@ _MAX_COUNT = 2**62
 _MAX_SCORE = 100.0
 
 
-def _read_optional_time(message: Any, name: str, path: str) -> int | None:
+def read_optional_time(message: Any, name: str, path: str) -> int | None:
+    """Return a time in ticks, None where it is absent.
+
+    Raises:
+        InvalidArgumentError: It lies outside the years 1 to 9999.
+    """
     if not message.HasField(name):
         return None
     stamp: Timestamp = getattr(message, name)
     return read_time(stamp, f"{path}.{name}")
 
 
-def _read_fact(fact: pb.AttackerFact, path: str) -> FactRow:
+def read_fact(fact: pb.AttackerFact, path: str) -> FactRow:
+    """Read a fact.
+
+    Raises:
+        InvalidArgumentError: A field cannot be kept; names it.
+    """
     kinds = pb.FactKind.values()
     if fact.kind == pb.FACT_KIND_UNSPECIFIED or fact.kind not in kinds:
         raise InvalidArgumentError(
@@ -62,8 +72,8 @@ def _read_fact(fact: pb.AttackerFact, path: str) -> FactRow:
         )
         for name, text in fact.attributes.items()
     }
-    first = _read_optional_time(fact, "first_seen_time", path)
-    last = _read_optional_time(fact, "last_seen_time", path)
+    first = read_optional_time(fact, "first_seen_time", path)
+    last = read_optional_time(fact, "last_seen_time", path)
     if first is not None and last is not None and first > last:
         raise InvalidArgumentError(
             f"{path}.first_seen_time lies after last_seen_time; swap them",
@@ -95,24 +105,29 @@ def _fact_message(row: FactRow) -> pb.AttackerFact:
     return fact
 
 
-def _read_intel(record: pb.IntelRecord) -> IntelRow:
+def read_intel(record: pb.IntelRecord, path: str = "record") -> IntelRow:
+    """Read a record.
+
+    Raises:
+        InvalidArgumentError: A field cannot be kept; names it.
+    """
     score = record.score if record.HasField("score") else None
     if score is not None and not 0.0 <= score <= _MAX_SCORE:
         raise InvalidArgumentError(
-            f"record.score is {score}; use 0 to {_MAX_SCORE:g}", field="record.score"
+            f"{path}.score is {score}; use 0 to {_MAX_SCORE:g}", field=f"{path}.score"
         )
     if len(record.signals) > MAX_SIGNALS:
         raise InvalidArgumentError(
-            f"record.signals are {len(record.signals)}; at most {MAX_SIGNALS} are kept",
-            field="record.signals",
+            f"{path}.signals are {len(record.signals)}; at most {MAX_SIGNALS} are kept",
+            field=f"{path}.signals",
         )
     return IntelRow(
-        parse_uuid(record.attacker_uuid, "record.attacker_uuid"),
-        check_text(record.provider, "record.provider", required=True),
-        check_text(record.verdict, "record.verdict"),
+        parse_uuid(record.attacker_uuid, f"{path}.attacker_uuid"),
+        check_text(record.provider, f"{path}.provider", required=True),
+        check_text(record.verdict, f"{path}.verdict"),
         score,
-        [check_text(text, f"record.signals[{at}]") for at, text in enumerate(record.signals)],
-        _read_optional_time(record, "observe_time", "record"),
+        [check_text(text, f"{path}.signals[{at}]") for at, text in enumerate(record.signals)],
+        read_optional_time(record, "observe_time", path),
     )
 
 
@@ -144,7 +159,7 @@ class FactServicer(DirectoryServiceServicer):
             raise InvalidArgumentError(
                 f"facts are {len(request.facts)}; send at most {MAX_FACTS} at once", field="facts"
             )
-        rows = [_read_fact(fact, f"facts[{at}]") for at, fact in enumerate(request.facts)]
+        rows = [read_fact(fact, f"facts[{at}]") for at, fact in enumerate(request.facts)]
         return pb.PutFactsResponse(inserted_count=await self._facts.put(rows))
 
     async def ListFacts(
@@ -168,7 +183,7 @@ class FactServicer(DirectoryServiceServicer):
         self, request: pb.PutIntelRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.PutIntelResponse:
         """Keep what a provider says."""
-        row = await self._intel.put(_read_intel(request.record))
+        row = await self._intel.put(read_intel(request.record))
         return pb.PutIntelResponse(record=_intel_message(row))
 
     async def ListIntel(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from decnet_ttp.tag_store.database import Database
@@ -35,8 +35,12 @@ _PUT = """
         first_seen = least(f.first_seen, excluded.first_seen),
         last_seen = greatest(f.last_seen, excluded.last_seen),
         attributes = CASE WHEN excluded.attributes = '' THEN f.attributes
-            ELSE excluded.attributes END
-    RETURNING xmax = 0 AS inserted
+            WHEN f.attributes = '' OR (excluded.last_seen, excluded.attributes)
+                > (f.last_seen, f.attributes) THEN excluded.attributes
+            ELSE f.attributes END
+    WHERE excluded.count > f.count OR excluded.first_seen < f.first_seen
+        OR excluded.last_seen > f.last_seen OR excluded.attributes > f.attributes
+    RETURNING attacker_uuid, kind, xmax = 0 AS inserted
 """
 _TRIM = f"""
     DELETE FROM attacker_facts f USING (
@@ -89,13 +93,55 @@ class _Merged:
             sightings=max(mine.sightings, other.sightings),
             first_seen=min(first, default=None),
             last_seen=max(last, default=None),
-            attributes=other.attributes or mine.attributes,
+            attributes=other.attributes
+            if mine.attributes == b"" or (other.attributes and newest(other) > newest(mine))
+            else mine.attributes,
         )
+
+
+def newest(row: FactRow) -> tuple[int, bytes]:
+    """Return what decides whose attributes stand: the later ones, of two at a time the same."""
+    return (row.last_seen or row.first_seen or 0, row.attributes)
 
 
 def value_hash(value: str) -> bytes:
     """Return what a fact is told apart by: a long value does not fit into an index."""
     return blake2b(value.encode(), digest_size=_HASH_BYTES).digest()
+
+
+async def put_facts(connection: Any, rows: Sequence[FactRow]) -> int:
+    """Keep facts of attackers that are known, in the caller's transaction.
+
+    Returns:
+        How many were new.
+    """
+    merged: dict[tuple[UUID, int, bytes], _Merged] = {}
+    for row in rows:
+        key = (row.attacker_uuid, row.kind, row.value_hash)
+        if key in merged:
+            merged[key].add(row)
+        else:
+            merged[key] = _Merged(row)
+    if not merged:
+        return 0
+    facts = [each.row for each in merged.values()]
+    written = await connection.fetch(
+        _PUT,
+        [fact.attacker_uuid for fact in facts],
+        [fact.kind for fact in facts],
+        [fact.value_hash for fact in facts],
+        [fact.value for fact in facts],
+        [fact.sightings for fact in facts],
+        [fact.first_seen for fact in facts],
+        [fact.last_seen for fact in facts],
+        [fact.attributes for fact in facts],
+    )
+    grown = {(row["attacker_uuid"], row["kind"]) for row in written if row["inserted"]}
+    if grown:
+        await connection.execute(
+            _TRIM, [attacker for attacker, _ in grown], [kind for _, kind in grown]
+        )
+    return sum(row["inserted"] for row in written)
 
 
 class Facts:
@@ -114,17 +160,7 @@ class Facts:
         Raises:
             AttackerUnknownError: One is about an attacker that has no row; none is kept.
         """
-        merged: dict[tuple[UUID, int, bytes], _Merged] = {}
-        for row in rows:
-            key = (row.attacker_uuid, row.kind, row.value_hash)
-            if key in merged:
-                merged[key].add(row)
-            else:
-                merged[key] = _Merged(row)
-        if not merged:
-            return 0
-        facts = [each.row for each in merged.values()]
-        attackers = list({fact.attacker_uuid for fact in facts})
+        attackers = list({row.attacker_uuid for row in rows})
         async with self._database.connection() as connection, connection.transaction():
             known = await connection.fetch(_KNOWN, attackers)
             if len(known) < len(attackers):
@@ -132,21 +168,7 @@ class Facts:
                     f"{len(attackers) - len(known)} of the attackers are not known; "
                     "resolve their addresses first"
                 )
-            written = await connection.fetch(
-                _PUT,
-                [fact.attacker_uuid for fact in facts],
-                [fact.kind for fact in facts],
-                [fact.value_hash for fact in facts],
-                [fact.value for fact in facts],
-                [fact.sightings for fact in facts],
-                [fact.first_seen for fact in facts],
-                [fact.last_seen for fact in facts],
-                [fact.attributes for fact in facts],
-            )
-            await connection.execute(
-                _TRIM, [fact.attacker_uuid for fact in facts], [fact.kind for fact in facts]
-            )
-        return sum(row["inserted"] for row in written)
+            return await put_facts(connection, rows)
 
     async def page(
         self, attacker: UUID, kind: int, limit: int, past: tuple[int, int, bytes] | None

@@ -51,10 +51,14 @@ _HOLD_ATTACKERS = """
     SELECT a.uuid FROM attackers a WHERE a.uuid = ANY($1::uuid[])
     ORDER BY a.uuid FOR NO KEY UPDATE
 """
-_LINK = "UPDATE attackers SET identity_uuid = $2 WHERE uuid = ANY($1::uuid[])"
+_LINK = """
+    UPDATE attackers SET identity_uuid = $2, linked_at = now() WHERE uuid = ANY($1::uuid[])
+"""
+# By the way only: whatever is said of the attackers later, or was said, counts for more.
+_LINK_FREE = "UPDATE attackers SET identity_uuid = $2 WHERE uuid = ANY($1::uuid[])"
 _UNLINKED = "SELECT uuid FROM attackers WHERE uuid = ANY($1::uuid[]) AND identity_uuid IS NULL"
 _UNLINK = """
-    UPDATE attackers SET identity_uuid = NULL
+    UPDATE attackers SET identity_uuid = NULL, linked_at = now()
     WHERE uuid = ANY($1::uuid[]) AND identity_uuid IS NOT NULL
     RETURNING uuid
 """
@@ -62,7 +66,7 @@ _STANDING = """
     SELECT uuid, merged_into_uuid, coalesce(root_uuid, uuid) AS root FROM identities
     WHERE uuid = ANY($1::uuid[]) ORDER BY uuid FOR UPDATE
 """
-_MERGE = "UPDATE identities SET merged_into_uuid = $2 WHERE uuid = $1"
+_MERGE = "UPDATE identities SET merged_into_uuid = $2, merge_stated_at = now() WHERE uuid = $1"
 _SET_ROOT = """
     WITH RECURSIVE below AS (
         SELECT $1::uuid AS uuid
@@ -156,7 +160,7 @@ class Identities:
             free = [row["uuid"] for row in await connection.fetch(_UNLINKED, attackers)]
             if free:
                 await connection.execute(_MAKE, identity)
-                await connection.execute(_LINK, free, identity)
+                await connection.execute(_LINK_FREE, free, identity)
         try:
             return await self.get(identity)
         except IdentityNotFoundError:
@@ -185,7 +189,7 @@ class Identities:
                 "loser_uuid is the winner's; name two identities", field="loser_uuid"
             )
         async with self._database.connection() as connection, connection.transaction():
-            await connection.execute(_LOCK, _LOCK_KEY)
+            await hold_merges(connection)
             found = {row["uuid"]: row for row in await connection.fetch(_STANDING, [winner, loser])}
             for uuid in (winner, loser):
                 if uuid not in found:
@@ -202,7 +206,7 @@ class Identities:
                 )
             if into is None:
                 await connection.execute(_MERGE, loser, winner)
-                await connection.execute(_SET_ROOT, loser, found[winner]["root"])
+                await set_root(connection, loser, found[winner]["root"])
         return await self.get(winner)
 
     async def unmerge(self, loser: UUID) -> IdentityRow:
@@ -213,7 +217,7 @@ class Identities:
             MergeConflictError: It is not merged.
         """
         async with self._database.connection() as connection, connection.transaction():
-            await connection.execute(_LOCK, _LOCK_KEY)
+            await hold_merges(connection)
             found = await connection.fetch(_STANDING, [loser])
             if not found:
                 raise _not_found(loser)
@@ -222,8 +226,18 @@ class Identities:
                     "the identity is not merged; nothing is to be undone, see GetIdentity"
                 )
             await connection.execute(_MERGE, loser, None)
-            await connection.execute(_SET_ROOT, loser, loser)
+            await set_root(connection, loser, loser)
         return await self.get(loser)
+
+
+async def hold_merges(connection: Any) -> None:
+    """Wait until nobody else merges identities or campaigns, and hold that to the end."""
+    await connection.execute(_LOCK, _LOCK_KEY)
+
+
+async def set_root(connection: Any, identity: UUID, root: UUID) -> None:
+    """Note which identity stands for another one, and for all that were merged into it."""
+    await connection.execute(_SET_ROOT, identity, root)
 
 
 async def _hold(connection: Any, attackers: Sequence[UUID]) -> None:

@@ -48,7 +48,12 @@ def _identity_message(row: IdentityRow) -> pb.Identity:
 
 
 def _campaign_message(row: CampaignRow) -> pb.Campaign:
-    return pb.Campaign(uuid=str(row.uuid), name=row.name, identity_uuids=map(str, row.identities))
+    return pb.Campaign(
+        uuid=str(row.uuid),
+        name=row.name,
+        identity_uuids=map(str, row.identities),
+        merged_into_uuid="" if row.merged_into_uuid is None else str(row.merged_into_uuid),
+    )
 
 
 class IdentityServicer(DirectoryServiceServicer):

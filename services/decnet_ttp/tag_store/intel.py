@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from decnet_ttp.tag_store.database import Database
@@ -37,6 +37,15 @@ class IntelRow(NamedTuple):
     observed_at: int | None
 
 
+async def put_intel(connection: Any, rows: Sequence[IntelRow]) -> None:
+    """Keep the newest record of each provider, in the caller's transaction."""
+    newest: dict[tuple[UUID, str], IntelRow] = {}
+    for row in sorted(rows, key=lambda row: row.observed_at or 0):
+        newest[row.attacker_uuid, row.provider] = row
+    for _, row in sorted(newest.items()):
+        await connection.execute(_PUT, *row)
+
+
 class Intel:
     """Keeps one record of each provider for each attacker.
 
@@ -59,7 +68,7 @@ class Intel:
                     "no such attacker is known; resolve its address first",
                     attacker_uuid=row.attacker_uuid,
                 )
-            await connection.execute(_PUT, *row)
+            await put_intel(connection, [row])
             return IntelRow(*await connection.fetchrow(_ONE, row.attacker_uuid, row.provider))
 
     async def page(self, attacker: UUID, limit: int, past: str) -> list[IntelRow]:

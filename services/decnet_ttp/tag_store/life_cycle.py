@@ -36,6 +36,8 @@ _RECORD_COUNT = "UPDATE purges SET tags = $2 WHERE uuid = $1"
 _FORGET = (
     "DELETE FROM attacker_facts WHERE attacker_uuid = ANY($1::uuid[])",
     "DELETE FROM attacker_intel WHERE attacker_uuid = ANY($1::uuid[])",
+    "DELETE FROM sessions WHERE attacker_uuid = ANY($1::uuid[])",
+    "DELETE FROM decky_attackers WHERE attacker_uuid = ANY($1::uuid[])",
     "DELETE FROM attackers WHERE uuid = ANY($1::uuid[])",
 )
 _FORGET_IDENTITIES = "DELETE FROM identities WHERE uuid = ANY($1::uuid[])"

@@ -1,6 +1,7 @@
 import datetime
 
 from decnet_ttp.v1 import attacker_fact_pb2 as _attacker_fact_pb2
+from decnet_ttp.v1 import directory_update_pb2 as _directory_update_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -19,14 +20,16 @@ class ResolveAttackersRequest(_message.Message):
     def __init__(self, sightings: _Optional[_Iterable[_Union[AddressSighting, _Mapping]]] = ..., create_missing: _Optional[bool] = ...) -> None: ...
 
 class AddressSighting(_message.Message):
-    __slots__ = ("ip", "first_seen_time", "last_seen_time")
+    __slots__ = ("ip", "first_seen_time", "last_seen_time", "attacker_uuid")
     IP_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    ATTACKER_UUID_FIELD_NUMBER: _ClassVar[int]
     ip: str
     first_seen_time: _timestamp_pb2.Timestamp
     last_seen_time: _timestamp_pb2.Timestamp
-    def __init__(self, ip: _Optional[str] = ..., first_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    attacker_uuid: str
+    def __init__(self, ip: _Optional[str] = ..., first_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attacker_uuid: _Optional[str] = ...) -> None: ...
 
 class ResolveAttackersResponse(_message.Message):
     __slots__ = ("attackers",)
@@ -207,14 +210,16 @@ class ListCampaignsResponse(_message.Message):
     def __init__(self, campaigns: _Optional[_Iterable[_Union[Campaign, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Campaign(_message.Message):
-    __slots__ = ("uuid", "name", "identity_uuids")
+    __slots__ = ("uuid", "name", "identity_uuids", "merged_into_uuid")
     UUID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_UUIDS_FIELD_NUMBER: _ClassVar[int]
+    MERGED_INTO_UUID_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     name: str
     identity_uuids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, uuid: _Optional[str] = ..., name: _Optional[str] = ..., identity_uuids: _Optional[_Iterable[str]] = ...) -> None: ...
+    merged_into_uuid: str
+    def __init__(self, uuid: _Optional[str] = ..., name: _Optional[str] = ..., identity_uuids: _Optional[_Iterable[str]] = ..., merged_into_uuid: _Optional[str] = ...) -> None: ...
 
 class AssignCampaignRequest(_message.Message):
     __slots__ = ("campaign_uuid", "name", "identity_uuids")

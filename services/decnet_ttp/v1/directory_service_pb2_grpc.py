@@ -5,6 +5,7 @@ import warnings
 
 from decnet_ttp.v1 import attacker_fact_pb2 as decnet__ttp_dot_v1_dot_attacker__fact__pb2
 from decnet_ttp.v1 import directory_service_pb2 as decnet__ttp_dot_v1_dot_directory__service__pb2
+from decnet_ttp.v1 import directory_update_pb2 as decnet__ttp_dot_v1_dot_directory__update__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -110,6 +111,21 @@ class DirectoryServiceStub:
                 '/decnet_ttp.v1.DirectoryService/ListIntel',
                 request_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelRequest.SerializeToString,
                 response_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelResponse.FromString,
+                _registered_method=True)
+        self.UpdateDirectory = channel.unary_unary(
+                '/decnet_ttp.v1.DirectoryService/UpdateDirectory',
+                request_serializer=decnet__ttp_dot_v1_dot_directory__update__pb2.UpdateDirectoryRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_directory__update__pb2.UpdateDirectoryResponse.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/decnet_ttp.v1.DirectoryService/ListSessions',
+                request_serializer=decnet__ttp_dot_v1_dot_directory__update__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_directory__update__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.ListDeckies = channel.unary_unary(
+                '/decnet_ttp.v1.DirectoryService/ListDeckies',
+                request_serializer=decnet__ttp_dot_v1_dot_directory__update__pb2.ListDeckiesRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_directory__update__pb2.ListDeckiesResponse.FromString,
                 _registered_method=True)
 
 
@@ -256,6 +272,34 @@ class DirectoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateDirectory(self, request, context):
+        """Takes in what a batch of events said of attackers, sessions, identities and campaigns. Sending it again, or events in
+        another order, ends in the same directory.
+
+        Errors include: INVALID_ARGUMENT (a malformed entry, a missing field, more than 10 000 of one list).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Lists sessions, last ended first.
+
+        Errors include: INVALID_ARGUMENT (no scope, bad page_token or page_size, malformed id).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeckies(self, request, context):
+        """Lists decoys on which somebody was seen.
+
+        Errors include: INVALID_ARGUMENT (no scope or a session, bad page_token or page_size, malformed id).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DirectoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -333,6 +377,21 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     servicer.ListIntel,
                     request_deserializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelRequest.FromString,
                     response_serializer=decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelResponse.SerializeToString,
+            ),
+            'UpdateDirectory': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateDirectory,
+                    request_deserializer=decnet__ttp_dot_v1_dot_directory__update__pb2.UpdateDirectoryRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_directory__update__pb2.UpdateDirectoryResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=decnet__ttp_dot_v1_dot_directory__update__pb2.ListSessionsRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_directory__update__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'ListDeckies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeckies,
+                    request_deserializer=decnet__ttp_dot_v1_dot_directory__update__pb2.ListDeckiesRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_directory__update__pb2.ListDeckiesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -741,6 +800,87 @@ class DirectoryService:
             '/decnet_ttp.v1.DirectoryService/ListIntel',
             decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelRequest.SerializeToString,
             decnet__ttp_dot_v1_dot_attacker__fact__pb2.ListIntelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateDirectory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.DirectoryService/UpdateDirectory',
+            decnet__ttp_dot_v1_dot_directory__update__pb2.UpdateDirectoryRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_directory__update__pb2.UpdateDirectoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.DirectoryService/ListSessions',
+            decnet__ttp_dot_v1_dot_directory__update__pb2.ListSessionsRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_directory__update__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeckies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.DirectoryService/ListDeckies',
+            decnet__ttp_dot_v1_dot_directory__update__pb2.ListDeckiesRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_directory__update__pb2.ListDeckiesResponse.FromString,
             options,
             channel_credentials,
             insecure,
