@@ -66,7 +66,12 @@ async def test_identities_and_campaigns_are_made_and_undone(program: Program) ->
     await program("campaigns", "assign", CAMPAIGN, IDENTITY, OTHER_IDENTITY, "--name", "night")
     await program("campaigns", "release", OTHER_IDENTITY)
     (row,) = json.loads(await program("campaigns", "list", "--json"))
-    assert row == {"uuid": CAMPAIGN, "name": "night", "identity_uuids": [IDENTITY]}
+    assert row == {
+        "uuid": CAMPAIGN,
+        "name": "night",
+        "identity_uuids": [IDENTITY],
+        "merged_into_uuid": "",
+    }
     assert (await program("campaigns", "list")).splitlines()[1] == f"{CAMPAIGN}\t1\tnight"
     assert await program("identities", "unlink", ATTACKER) == "1 attackers unlinked\n"
 
