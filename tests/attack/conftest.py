@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from decnet_ttp.attack import Catalogue, load_catalogue
+from decnet_ttp.attack import Catalogue, load_catalogue, packaged_catalogue
 from decnet_ttp.attack.licence import packaged_licence
 
 BundleMaker = Callable[[str], bytes]
@@ -19,8 +19,14 @@ BundleMaker = Callable[[str], bytes]
 
 @pytest.fixture(scope="session")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
-    """The catalogue that comes with the package."""
-    return load_catalogue(cache_dir=tmp_path_factory.mktemp("no-cache"))
+    """The Enterprise catalogue that comes with the package."""
+    return load_catalogue(cache_dir=tmp_path_factory.mktemp("no-cache")).matrices[0]
+
+
+@pytest.fixture(scope="session")
+def both() -> Catalogue:
+    """The catalogues that come with the package, joined."""
+    return packaged_catalogue()
 
 
 @pytest.fixture(scope="session")

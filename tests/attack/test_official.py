@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from decnet_ttp.attack import (
+    ICS_DOMAIN,
     DigestMismatchError,
     DownloadFailedError,
     ReleaseUnknownError,
@@ -124,6 +125,13 @@ def test_the_official_table_carries_mitres_digests() -> None:
     assert table.sha256["19.1"].startswith("bdf1ce86a4e60421")
     assert table.latest in table.sha256
     assert table.url("19.1") == f"{MITRE_DATA}/enterprise-attack/enterprise-attack-19.1.json"
+
+
+def test_the_official_table_of_ics_is_its_own() -> None:
+    table = release_table(domain=ICS_DOMAIN)
+    assert table.sha256.keys() >= {"17.1", "19.1"}
+    assert table.sha256["19.1"] != release_table().sha256["19.1"]
+    assert table.url("17.1") == f"{MITRE_DATA}/ics-attack/ics-attack-17.1.json"
 
 
 @pytest.mark.parametrize("address", ["file:///etc", "ftp://x/y", "here"])

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Emissions against two small releases: in the later one an id was withdrawn and a tactic moved."""
 
+import re
+
 import pytest
 
+from decnet_ttp.attack import packaged_catalogue
 from decnet_ttp.attack.catalogue import Catalogue, Provenance, Tactic, Technique
 from decnet_ttp.rule_store.vocabulary import EmissionFault, Vocabulary
 
@@ -83,3 +86,27 @@ def test_a_withdrawn_id_names_its_successor() -> None:
 def test_a_wrong_tactic_lists_the_right_ones() -> None:
     with pytest.raises(EmissionFault, match=r"T1003 does not serve TA0112 .*TA0006 \(Access\)"):
         Vocabulary(NEW, written_against=OLD).check("TA0112", "T1003", None)
+
+
+@pytest.mark.parametrize(
+    ("tactic", "technique_id", "fault"),
+    [
+        ("TA0106", "T0831", "T0831 does not serve TA0106 (Impair Process Control) in ATT&CK for "),
+        ("TA0040", "T0831", "T0831 does not serve TA0040 (Impact) in ATT&CK for ICS 17.1; allowed"),
+        ("TA0112", "T0831", "ATT&CK has no tactic TA0112; allowed for T0831: TA0105 (Impact)"),
+        (
+            "TA0102",
+            "T1046",
+            "T1046 does not serve TA0102 (Discovery) in ATT&CK 17; allowed",
+        ),
+    ],
+)
+def test_a_tactic_must_be_of_the_techniques_matrix(
+    tactic: str, technique_id: str, fault: str
+) -> None:
+    with pytest.raises(EmissionFault, match=re.escape(fault)):
+        Vocabulary(packaged_catalogue()).check(tactic, technique_id, None)
+
+
+def test_an_ics_emission_is_accepted() -> None:
+    Vocabulary(packaged_catalogue()).check("TA0105", "T0831", None)

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decnet_ttp.attack import Catalogue
+from decnet_ttp.attack import Catalogue, packaged_catalogue
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.lifter import Finding, Lifter
 from decnet_ttp.tagger.lifters.rule_engine import RuleEngine
@@ -104,6 +104,22 @@ async def test_a_tag_carries_everything_a_store_needs(catalogue: Catalogue) -> N
             )
         ),
     )
+
+
+async def test_a_tag_of_ics_carries_the_release_of_its_matrix() -> None:
+    emissions = [
+        rule_pb2.Emission(tactic="TA0105", technique_id="T0831", confidence=0.9),
+        rule_pb2.Emission(tactic="TA0007", technique_id="T1046", confidence=0.9),
+    ]
+    both = rule("R1", field("command_text", contains=["coil"]))
+    del both.emissions[:]
+    both.emissions.extend(emissions)
+    rules = in_force(packaged_catalogue(), both)
+    made = (await tag(rules, [command("write coil")])).groups[0].tags
+    assert [(each.technique_id, each.tactic, each.attack_release) for each in made] == [
+        ("T0831", "TA0105", "ics-v17.1"),
+        ("T1046", "TA0007", "enterprise-v17.1"),
+    ]
 
 
 async def test_a_long_command_is_cut_and_told_by_its_hash(catalogue: Catalogue) -> None:

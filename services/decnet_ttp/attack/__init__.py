@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The ATT&CK catalogue: the compiled facts of one release, loaded in milliseconds.
+"""The ATT&CK catalogue: the compiled facts of Enterprise and ICS, loaded in milliseconds.
 
 `load_catalogue` finds and loads it, `Catalogue` answers. The modules that compile one
 (`compiler`, `stix_bundle`, `misp_galaxy`, `official`) are imported only by who compiles.
 """
 
-from decnet_ttp.attack.catalogue import Catalogue, Counts, Group, Provenance, Tactic, Technique
+from decnet_ttp.attack.catalogue import (
+    Catalogue,
+    Counts,
+    Group,
+    Provenance,
+    Tactic,
+    Technique,
+    joined,
+)
 from decnet_ttp.attack.errors import (
     AttackError,
     BuilderMissingError,
@@ -17,9 +25,13 @@ from decnet_ttp.attack.errors import (
     UnknownTacticError,
     UnknownTechniqueError,
 )
-from decnet_ttp.attack.loader import default_cache_dir, load_catalogue
+from decnet_ttp.attack.loader import default_cache_dir, load_catalogue, packaged_catalogue
+from decnet_ttp.attack.tactics import DOMAIN_NAMES, ENTERPRISE_DOMAIN, ICS_DOMAIN
 
 __all__ = [
+    "DOMAIN_NAMES",
+    "ENTERPRISE_DOMAIN",
+    "ICS_DOMAIN",
     "AttackError",
     "BuilderMissingError",
     "Catalogue",
@@ -36,5 +48,7 @@ __all__ = [
     "UnknownTacticError",
     "UnknownTechniqueError",
     "default_cache_dir",
+    "joined",
     "load_catalogue",
+    "packaged_catalogue",
 ]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from decnet_ttp.attack.errors import UnknownTacticError, UnknownTechniqueError
-from decnet_ttp.attack.tactics import PUBLISHED_SHORT_NAMES, PUBLISHED_TACTIC_IDS
+from decnet_ttp.attack.tactics import PUBLISHED
 
 Origin = Literal["bundle", "cache", "packaged", "built"]
 """Where a catalogue came from: the configured bundle, the cache, the package, or just built."""
@@ -155,15 +155,16 @@ def _successors(techniques: Mapping[str, Technique]) -> dict[str, Technique]:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All facts of one ATT&CK release that the system needs.
+    """All facts of one ATT&CK release that the system needs; or of several matrices together.
 
     Attributes:
-        domain: ATT&CK's domain, ``enterprise-attack``.
-        release: The release number as its source says it, such as ``19.1``.
-        provenance: What it was compiled from and where it lies.
+        domain: ATT&CK's domain, ``enterprise-attack``; the first matrix's of several.
+        release: The release number as its source says it, such as ``19.1``; likewise.
+        provenance: What it was compiled from and where it lies; likewise.
         tactics: Tactics by id, in the order of the matrix.
         techniques: Techniques and sub-techniques by id, revoked and deprecated included.
         groups: Groups by id.
+        parts: The catalogues that were joined, see `joined`; empty for a single one.
     """
 
     domain: str
@@ -172,6 +173,7 @@ class Catalogue:
     tactics: Mapping[str, Tactic]
     techniques: Mapping[str, Technique]
     groups: Mapping[str, Group]
+    parts: tuple["Catalogue", ...] = field(default=(), repr=False, compare=False)
     _ends: Mapping[str, Technique] = field(init=False, repr=False, compare=False)
     _by_short_name: Mapping[str, Tactic] = field(init=False, repr=False, compare=False)
 
@@ -179,13 +181,30 @@ class Catalogue:
         for name in ("tactics", "techniques", "groups"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         object.__setattr__(self, "_ends", _successors(self.techniques))
-        short = {tactic.short_name: tactic for tactic in self.tactics.values()}
+        # Matrices share short names; the first one's stand for what is asked without a technique.
+        short = {tactic.short_name: tactic for tactic in reversed(tuple(self.tactics.values()))}
         object.__setattr__(self, "_by_short_name", short)
 
     @property
     def attack_release(self) -> str:
         """The release as tags carry it, such as ``enterprise-v19.1``."""
         return f"{self.domain.removesuffix('-attack')}-v{self.release}"
+
+    @property
+    def matrices(self) -> tuple["Catalogue", ...]:
+        """The catalogue of each matrix: itself alone unless several were joined."""
+        return self.parts or (self,)
+
+    def matrix_of(self, technique_id: str) -> "Catalogue":
+        """Return the catalogue of the matrix that exactly this id belongs to.
+
+        Raises:
+            UnknownTechniqueError: No matrix has such an entry.
+        """
+        for matrix in self.matrices:
+            if technique_id in matrix.techniques:
+                return matrix
+        raise UnknownTechniqueError(technique_id, self.release)
 
     @property
     def counts(self) -> Counts:
@@ -278,24 +297,23 @@ class Catalogue:
 
         The tactic asked for, when the resolved technique has it; otherwise the technique's
         own, the first in matrix order, because releases move techniques between tactics.
+        A tactic of another matrix is no tactic of the technique in any release.
 
         Args:
             technique_id: A technique of any release that the loaded one resolves.
-            tactic: An id or short name of any published release.
+            tactic: An id or short name of any published release of the technique's matrix.
 
         Raises:
             UnknownTechniqueError: The technique does not resolve.
-            UnknownTacticError: No release has such a tactic.
+            UnknownTacticError: No release of the technique's matrix has such a tactic.
         """
         own = self.tactics_of(technique_id)
         for candidate in own:
             if tactic in (candidate.id, candidate.short_name):
                 return candidate
-        known = (
-            tactic in self.tactics
-            or tactic in self._by_short_name
-            or tactic in PUBLISHED_TACTIC_IDS
-            or tactic in PUBLISHED_SHORT_NAMES
+        matrix = self.matrix_of(self.resolve(technique_id).id)
+        known = tactic in PUBLISHED.get(matrix.domain, ()) or any(
+            tactic in (each.id, each.short_name) for each in matrix.tactics.values()
         )
         if not known or not own:
             raise UnknownTacticError(tactic, self.release)
@@ -314,3 +332,38 @@ class Catalogue:
     def unresolved(self, technique_ids: Iterable[str]) -> tuple[str, ...]:
         """Return those of the given ids that do not resolve, in order; empty when all do."""
         return tuple(each for each in technique_ids if each not in self._ends)
+
+
+def joined(first: Catalogue, *others: Catalogue) -> Catalogue:
+    """Return one catalogue that answers for several matrices.
+
+    MITRE gives no id of a technique or tactic to two matrices, so an id alone tells whose it is.
+    A group may be in several; the first matrix's facts of it are shown.
+
+    Args:
+        first: Whose domain, release and provenance the whole is called by.
+        others: The further matrices, in the order in which their tactics are to follow.
+
+    Raises:
+        ValueError: Two matrices have an id in common.
+    """
+    parts = (first, *others)
+    techniques: dict[str, Technique] = {}
+    tactics: dict[str, Tactic] = {}
+    groups: dict[str, Group] = {}
+    for part in parts:
+        common = (techniques.keys() & part.techniques) | (tactics.keys() & part.tactics)
+        if common:
+            raise ValueError(f"{part.domain} has ids of another matrix: {sorted(common)[:3]}")
+        techniques.update(part.techniques)
+        tactics.update(part.tactics)
+        groups = {**part.groups, **groups}
+    return Catalogue(
+        domain=first.domain,
+        release=first.release,
+        provenance=first.provenance,
+        tactics=tactics,
+        techniques=techniques,
+        groups=groups,
+        parts=parts,
+    )

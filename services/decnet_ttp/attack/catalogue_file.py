@@ -30,8 +30,11 @@ def encode(catalogue: Catalogue) -> bytes:
     """Return the catalogue as a file's bytes; equal catalogues give equal bytes.
 
     Raises:
-        FormatError: A technique names a tactic or group that the catalogue lacks.
+        FormatError: A technique names a tactic or group that the catalogue lacks, or several
+            matrices are joined in it: a file is of one.
     """
+    if catalogue.parts:
+        raise FormatError("it is of several matrices")
     tactic_at = {tactic: index for index, tactic in enumerate(catalogue.tactics)}
     groups = [catalogue.groups[group] for group in sorted(catalogue.groups)]
     group_at = {group.id: index for index, group in enumerate(groups)}

@@ -16,7 +16,7 @@ from decnet_ttp.attack import catalogue_file
 from decnet_ttp.attack.catalogue import Catalogue
 from decnet_ttp.attack.errors import CatalogueInvalidError, LicenceMissingError
 from decnet_ttp.attack.licence import LICENCE_FILE, is_licence, licence_beside, licence_text
-from decnet_ttp.attack.loader import CATALOGUE_FILE, load_file
+from decnet_ttp.attack.loader import CATALOGUE_FILE, catalogue_name, load_file
 from decnet_ttp.attack.stix_bundle import catalogue_from_stix
 
 MAX_BUNDLE_BYTES: Final = 512 * 1024 * 1024
@@ -58,7 +58,7 @@ def build_from_stix(path: Path, data: bytes, release: str | None = None) -> Cata
         release: The release, when the bundle does not say it.
 
     Raises:
-        CatalogueInvalidError: It is no Enterprise bundle.
+        CatalogueInvalidError: It is no bundle of Enterprise or ICS.
         ReleaseUnknownError: Neither the bundle, nor its name, nor ``release`` says it.
         BuilderMissingError: The extra ``attack`` is not installed.
     """
@@ -87,13 +87,13 @@ def write_catalogue(catalogue: Catalogue, path: Path, licence: str) -> Catalogue
 
 
 def install(catalogue: Catalogue, cache: Path, licence: str) -> Catalogue:
-    """Make a catalogue the one that the cache offers.
+    """Make a catalogue the one of its domain that the cache offers.
 
     Raises:
         LicenceMissingError: ``licence`` is not MITRE's text.
         OSError: The cache cannot be written.
     """
-    return write_catalogue(catalogue, cache / CATALOGUE_FILE, licence)
+    return write_catalogue(catalogue, cache / catalogue_name(catalogue.domain), licence)
 
 
 def compiled_bundle(path: Path, data: bytes, digest: str, cache: Path) -> Catalogue:

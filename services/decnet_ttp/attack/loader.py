@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Finding and loading the catalogue: configured bundle, then cache, then the packaged one.
 
+The bundle and its pin are Enterprise's; ATT&CK for ICS comes from the cache, else the package.
+
 Nothing here imports a STIX library; only a STIX bundle met for the first time makes
 `decnet_ttp.attack.compiler` do so, and its result is kept in the cache.
 """
@@ -12,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from decnet_ttp.attack import catalogue_file
-from decnet_ttp.attack.catalogue import Catalogue, Origin, Provenance
+from decnet_ttp.attack.catalogue import Catalogue, Origin, Provenance, joined
 from decnet_ttp.attack.errors import CatalogueInvalidError, DigestMismatchError
 from decnet_ttp.attack.licence import PACKAGED_DIR, licence_beside
+from decnet_ttp.attack.tactics import DOMAIN_NAMES, ENTERPRISE_DOMAIN, ICS_DOMAIN
 
 CATALOGUE_FILE: Final = "enterprise-attack.json"
-"""The name of a catalogue in the package and in the cache."""
+"""The name of Enterprise's catalogue in the package and in the cache."""
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -28,17 +31,22 @@ def default_cache_dir() -> Path:
     return Path(root) / "decnet-ttp" / "attack"
 
 
+def catalogue_name(domain: str) -> str:
+    """Return the name of a domain's catalogue in the package and in the cache."""
+    return f"{domain}.json"
+
+
 def load_catalogue(
     *,
     bundle: Path | None = None,
     sha256: str | None = None,
     cache_dir: Path | None = None,
 ) -> Catalogue:
-    """Load the catalogue from the first source there is: bundle, cache, package.
+    """Load Enterprise and ICS, joined, each from the first source there is.
 
     Args:
-        bundle: A compiled catalogue or a STIX bundle (2.0 or 2.1; plain, ``.gz`` or
-            ``.xz``). A STIX bundle is compiled once and kept in the cache, keyed by the
+        bundle: A compiled catalogue or a STIX bundle of Enterprise (2.0 or 2.1; plain, ``.gz``
+            or ``.xz``). A STIX bundle is compiled once and kept in the cache, keyed by the
             file's sha256. When set, nothing else is tried.
         sha256: The pin. With a bundle: of the bundle file's bytes, checked before they are
             parsed. Without: of the catalogue file or of the source it was compiled from;
@@ -54,14 +62,51 @@ def load_catalogue(
     """
     pin = _checked_pin(sha256)
     cache = cache_dir or default_cache_dir()
+    enterprise, ics = _enterprise(bundle, pin, cache), _of_domain(ICS_DOMAIN, cache)
+    try:
+        return joined(enterprise, ics)
+    except ValueError as error:
+        raise CatalogueInvalidError(ics.provenance.path or cache, str(error)) from error
+
+
+def packaged_catalogue() -> Catalogue:
+    """Load the catalogues that came with the package, joined.
+
+    Raises:
+        CatalogueInvalidError: The installation is damaged.
+        LicenceMissingError: The installation lost MITRE's licence text.
+    """
+    return joined(*(_packaged(domain) for domain in DOMAIN_NAMES))
+
+
+def _packaged(domain: str) -> Catalogue:
+    return load_file(PACKAGED_DIR / catalogue_name(domain), origin="packaged")
+
+
+def _of_domain(domain: str, cache: Path) -> Catalogue:
+    cached = cache / catalogue_name(domain)
+    if not cached.is_file():
+        return _packaged(domain)
+    return _checked_domain(load_file(cached, origin="cache"), cached, domain)
+
+
+def _checked_domain(catalogue: Catalogue, path: Path, domain: str) -> Catalogue:
+    if catalogue.domain != domain:
+        raise CatalogueInvalidError(
+            path, f"it is of the domain {catalogue.domain}, and {domain} is due here"
+        )
+    return catalogue
+
+
+def _enterprise(bundle: Path | None, pin: str | None, cache: Path) -> Catalogue:
     if bundle is not None:
-        return _load_bundle(bundle, pin, cache)
+        return _checked_domain(_load_bundle(bundle, pin, cache), bundle, ENTERPRISE_DOMAIN)
     cached = cache / CATALOGUE_FILE
     if cached.is_file():
         catalogue = load_file(cached, origin="cache")
         if _is_pinned(catalogue, pin):
             return catalogue
-    packaged = load_file(PACKAGED_DIR / CATALOGUE_FILE, origin="packaged")
+    packaged = _packaged(ENTERPRISE_DOMAIN)
     if pin and not _is_pinned(packaged, pin):
         raise DigestMismatchError("ATT&CK data", pin, None)
     return packaged

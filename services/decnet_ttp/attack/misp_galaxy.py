@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Compiling the MISP galaxy's ATT&CK clusters, for machines that reach only a package registry.
+"""Compiling the MISP galaxy's Enterprise clusters, for machines that reach only a package registry.
 
 The galaxy carries MITRE's names, STIX ids, tactics, parents, revocations and direct group
 use. What it lacks is supplied here: tactic ids (from `decnet_ttp.attack.tactics`), the
@@ -28,8 +28,7 @@ from decnet_ttp.attack.errors import (
     CatalogueInvalidError,
     ReleaseUnknownError,
 )
-from decnet_ttp.attack.stix_bundle import DOMAIN
-from decnet_ttp.attack.tactics import ENTERPRISE_TACTICS
+from decnet_ttp.attack.tactics import ENTERPRISE_DOMAIN, ENTERPRISE_TACTICS
 
 TECHNIQUES_FILE: Final = "mitre-attack-pattern.json"
 GROUPS_FILE: Final = "mitre-intrusion-set.json"
@@ -85,7 +84,7 @@ def catalogue_from_galaxy(folder: Path, *, release: str | None = None) -> Catalo
             raise ReleaseUnknownError(f"MISP galaxy cluster version {techniques['version']}")
         tactics = _tactics()
         return Catalogue(
-            domain=DOMAIN,
+            domain=ENTERPRISE_DOMAIN,
             release=number,
             provenance=Provenance(
                 source=(

@@ -21,8 +21,9 @@ from decnet_ttp.attack.errors import (
     ReleaseUnknownError,
 )
 from decnet_ttp.attack.licence import LICENCE_FILE, is_licence, packaged_licence
-from decnet_ttp.attack.loader import CATALOGUE_FILE, load_file
+from decnet_ttp.attack.loader import catalogue_name, load_file
 from decnet_ttp.attack.stix_bundle import catalogue_from_stix
+from decnet_ttp.attack.tactics import ENTERPRISE_DOMAIN
 
 MITRE_DATA: Final = "https://raw.githubusercontent.com/mitre-attack/attack-stix-data/master"
 """Where MITRE publishes the STIX 2.1 bundles; a mirror has the same paths under it."""
@@ -34,21 +35,23 @@ _MAX_LICENCE_BYTES: Final = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseTable:
-    """The official Enterprise releases: which there are and what their bundles hash to.
+    """The official releases of a domain: which there are and what their bundles hash to.
 
     Attributes:
         latest: The newest release's number.
         sha256: Digest of the STIX 2.1 bundle, by release number.
         base_url: Where the bundles lie.
+        domain: The domain.
     """
 
     latest: str
     sha256: Mapping[str, str]
     base_url: str = MITRE_DATA
+    domain: str = ENTERPRISE_DOMAIN
 
     def url(self, release: str) -> str:
         """Return the address of a release's bundle."""
-        return f"{self.base_url}/enterprise-attack/enterprise-attack-{release}.json"
+        return f"{self.base_url}/{self.domain}/{self.domain}-{release}.json"
 
     @property
     def licence_url(self) -> str:
@@ -72,11 +75,12 @@ class Fetched:
     licence_is_packaged: bool = False
 
 
-def release_table(base_url: str | None = None) -> ReleaseTable:
+def release_table(base_url: str | None = None, domain: str = ENTERPRISE_DOMAIN) -> ReleaseTable:
     """Return the table that mitreattack-python carries.
 
     Args:
         base_url: A mirror of MITRE's repository, instead of `MITRE_DATA`.
+        domain: The domain, one of `DOMAIN_NAMES`.
 
     Raises:
         BuilderMissingError: mitreattack-python is not installed.
@@ -91,8 +95,9 @@ def release_table(base_url: str | None = None) -> ReleaseTable:
         raise DownloadFailedError(base, "only http and https addresses can be fetched")
     return ReleaseTable(
         latest=release_info.LATEST_VERSION,
-        sha256=dict(release_info.STIX21["enterprise"]),
+        sha256=dict(release_info.STIX21[domain.removesuffix("-attack")]),
         base_url=base,
+        domain=domain,
     )
 
 
@@ -120,7 +125,7 @@ def fetch(table: ReleaseTable, cache: Path, release: str | None = None) -> Fetch
     expected = table.sha256.get(number)
     if expected is None:
         raise ReleaseUnknownError(f"the table of official releases (latest {table.latest})")
-    cached = cache / CATALOGUE_FILE
+    cached = cache / catalogue_name(table.domain)
     if cached.is_file():
         present = load_file(cached, origin="cache")
         if present.provenance.source_sha256 == expected:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Compiling an official Enterprise STIX bundle, 2.0 or 2.1, through mitreattack-python."""
+"""Compiling an official STIX bundle, of Enterprise or ICS, 2.0 or 2.1, by mitreattack-python."""
 
 import hashlib
 import re
@@ -22,8 +22,7 @@ from decnet_ttp.attack.errors import (
     CatalogueInvalidError,
     ReleaseUnknownError,
 )
-
-DOMAIN: Final = "enterprise-attack"
+from decnet_ttp.attack.tactics import DOMAIN_NAMES, ICS_DOMAIN
 
 RELEASE_NUMBER: Final = re.compile(r"\d{1,3}(\.\d{1,3})?")
 """What a release number looks like: ``17`` or ``19.1``."""
@@ -43,7 +42,9 @@ _RELATIONS: Final = frozenset(
     }
 )
 _TECHNIQUE_ID: Final = re.compile(r"T\d{4}(\.\d{3})?")
-_OFFICIAL_NAME: Final = re.compile(r"enterprise-attack-(\d+\.\d+)\b")
+_OFFICIAL_NAME: Final = re.compile(r"(enterprise-attack|ics-attack)-(\d+\.\d+)\b")
+# ATT&CK for ICS kept a source name of its own until it moved to MITRE's common site.
+_SOURCE_NAMES: Final = frozenset({"mitre-attack", "mitre-ics-attack"})
 
 
 def catalogue_from_stix(data: bytes, path: Path, *, release: str | None = None) -> Catalogue:
@@ -60,7 +61,7 @@ def catalogue_from_stix(data: bytes, path: Path, *, release: str | None = None) 
         release: The release, when the bundle does not say it.
 
     Raises:
-        CatalogueInvalidError: It is no Enterprise bundle, or contradicts itself.
+        CatalogueInvalidError: It is no bundle of Enterprise or ICS, or contradicts itself.
         ReleaseUnknownError: Nothing says the release.
         BuilderMissingError: mitreattack-python is not installed.
     """
@@ -73,12 +74,13 @@ def catalogue_from_stix(data: bytes, path: Path, *, release: str | None = None) 
     digest = hashlib.sha256(data).hexdigest()
     try:
         objects = _objects(data, path)
-        number = _release(objects, digest, path, release)
+        domain = _domain(objects, path)
+        number = _release(objects, digest, path, domain, release)
         store = stix2.MemoryStore(stix_data=[dict(each) for each in objects if _wanted(each)])
         attack = MitreAttackData(src=store)
         tactics = _tactics(attack)
         return Catalogue(
-            domain=DOMAIN,
+            domain=domain,
             release=number,
             provenance=Provenance(source=f"STIX bundle {path.name}", source_sha256=digest),
             tactics=tactics,
@@ -107,26 +109,38 @@ def _objects(data: bytes, path: Path) -> list[dict[str, Any]]:
     objects = bundle.get("objects")
     if not isinstance(objects, list) or not all(isinstance(each, dict) for each in objects):
         raise CatalogueInvalidError(path, "its objects are no list of objects")
-    if not any(_external_id(each) == DOMAIN for each in objects):
-        raise CatalogueInvalidError(path, "it lacks the matrix of Enterprise ATT&CK")
     return objects
+
+
+def _domain(objects: Iterable[Mapping[str, Any]], path: Path) -> str:
+    """Return the domain of the bundle's matrix, which MITRE names by id or only by its page."""
+    for item in objects:
+        if item.get("type") != "x-mitre-matrix":
+            continue
+        if (named := _external_id(item)) in DOMAIN_NAMES:
+            return str(named)
+        pages = [str(each.get("url")) for each in item.get("external_references") or ()]
+        if any(page.rstrip("/").endswith("/matrices/ics") for page in pages):
+            return ICS_DOMAIN
+    names = " nor of ".join(DOMAIN_NAMES.values())
+    raise CatalogueInvalidError(path, f"it lacks the matrix of {names}")
 
 
 def _external_id(item: Mapping[str, Any]) -> str | None:
     for reference in item.get("external_references") or ():
-        if reference.get("source_name") == "mitre-attack":
+        if reference.get("source_name") in _SOURCE_NAMES:
             return str(reference.get("external_id"))
     return None
 
 
 def _release(
-    objects: Iterable[Mapping[str, Any]], digest: str, path: Path, given: str | None
+    objects: Iterable[Mapping[str, Any]], digest: str, path: Path, domain: str, given: str | None
 ) -> str:
-    stated = _collection_release(objects) or _official_release(digest)
+    stated = _collection_release(objects) or _official_release(digest, domain)
     if stated and given and stated != given:
         raise CatalogueInvalidError(path, f"it holds release {stated}, not {given}")
     named = _OFFICIAL_NAME.match(path.name)
-    number = stated or given or (named and named.group(1))
+    number = stated or given or (named and named[1] == domain and named[2])
     if not number:
         raise ReleaseUnknownError(str(path))
     return number
@@ -140,11 +154,11 @@ def _collection_release(objects: Iterable[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def _official_release(digest: str) -> str | None:
+def _official_release(digest: str, domain: str) -> str | None:
     from mitreattack import release_info  # noqa: PLC0415 - optional, heavy dependency
 
     for table in (release_info.STIX21, release_info.STIX20):
-        for number, known in table["enterprise"].items():
+        for number, known in table[domain.removesuffix("-attack")].items():
             if known == digest:
                 return str(number)
     return None

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The tactics that Enterprise ATT&CK has had, in the order of its matrix.
+"""The tactics that ATT&CK has had, Enterprise's in the order of its matrix.
 
 Tactic ids outlive releases, so this table serves two needs: the MISP galaxy names
 tactics only by short name, and a rule written for a newer release may name a tactic
 that the loaded one does not have yet, which is not the same as a misspelt one.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 
@@ -63,11 +65,21 @@ ENTERPRISE_TACTICS: Final = (
 )
 """Enterprise ATT&CK 8 to 18. Release 19 renamed TA0005 to Stealth and added TA0112."""
 
-PUBLISHED_TACTIC_IDS: Final = frozenset(tactic.id for tactic in ENTERPRISE_TACTICS) | {"TA0112"}
-"""Every tactic id that some Enterprise release has used."""
+ENTERPRISE_DOMAIN: Final = "enterprise-attack"
+ICS_DOMAIN: Final = "ics-attack"
 
-PUBLISHED_SHORT_NAMES: Final = frozenset(tactic.short_name for tactic in ENTERPRISE_TACTICS) | {
-    "stealth",
-    "defense-impairment",
-}
-"""Every short name that some Enterprise release has used."""
+DOMAIN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {ENTERPRISE_DOMAIN: "Enterprise ATT&CK", ICS_DOMAIN: "ATT&CK for ICS"}
+)
+"""The domains that a catalogue may be of, as MITRE calls their matrices."""
+
+PUBLISHED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        ENTERPRISE_DOMAIN: frozenset(
+            each for tactic in ENTERPRISE_TACTICS for each in (tactic.id, tactic.short_name)
+        )
+        | {"TA0112", "stealth", "defense-impairment"},
+        ICS_DOMAIN: frozenset(f"TA{number:04}" for number in range(100, 112)),
+    }
+)
+"""Every tactic id and short name that some release of a domain has used."""

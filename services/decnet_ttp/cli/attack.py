@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from decnet_ttp.attack import (
+    DOMAIN_NAMES,
     AttackError,
     Catalogue,
     LicenceMissingError,
@@ -19,7 +20,7 @@ from decnet_ttp.attack import (
     load_catalogue,
 )
 from decnet_ttp.attack.licence import LICENCE_FILE, licence_text, packaged_licence
-from decnet_ttp.attack.loader import CATALOGUE_FILE, check_digest, read_bytes
+from decnet_ttp.attack.loader import catalogue_name, check_digest, read_bytes
 from decnet_ttp.cli.output import json_option, print_json, print_table
 from decnet_ttp.runtime.config import load_settings
 
@@ -102,12 +103,19 @@ def attack() -> None:
 @_loading_options
 @json_option
 def info(*, bundle: Path | None, sha256: str | None, cache_dir: Path | None, as_json: bool) -> None:
-    """Show the release that is loaded, where it came from and how much it holds."""
+    """Show the releases that are loaded, where they came from and how much they hold."""
     _print_info(_loaded(bundle, sha256, cache_dir), as_json=as_json)
 
 
 @attack.command()
 @_release_option
+@click.option(
+    "--domain",
+    type=click.Choice([each.removesuffix("-attack") for each in DOMAIN_NAMES]),
+    default="enterprise",
+    show_default=True,
+    help="Which ATT&CK to fetch.",
+)
 @click.option(
     "--mirror",
     metavar="URL",
@@ -118,13 +126,18 @@ def info(*, bundle: Path | None, sha256: str | None, cache_dir: Path | None, as_
 @_cache_option
 @json_option
 def fetch(
-    *, release: str | None, mirror: str | None, cache_dir: Path | None, as_json: bool
+    *,
+    release: str | None,
+    domain: str,
+    mirror: str | None,
+    cache_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Download an official release, verify it, and keep its catalogue in the cache."""
     from decnet_ttp.attack import official
 
     cache = _cache_dir(cache_dir)
-    table = official.release_table(mirror)
+    table = official.release_table(mirror, f"{domain}-attack")
     click.echo(f"fetching {table.url(release or table.latest)}", err=True)
     with _writing():
         fetched = official.fetch(table, cache, release)
@@ -159,7 +172,10 @@ def build(
     cache_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Build a catalogue from SOURCE, an official STIX bundle (plain, .gz or .xz)."""
+    """Build a catalogue from SOURCE, an official STIX bundle (plain, .gz or .xz).
+
+    Enterprise and ICS are told apart by what is in it, and lie beside each other in the cache.
+    """
     from decnet_ttp.attack import compiler, misp_galaxy
 
     if misp == (source is not None):
@@ -172,7 +188,7 @@ def build(
         data = read_bytes(source)
         check_digest(str(source), data, sha256)
         built = compiler.build_from_stix(source, data, release)
-    target = output or _cache_dir(cache_dir) / CATALOGUE_FILE
+    target = output or _cache_dir(cache_dir) / catalogue_name(built.domain)
     with _writing():
         written = compiler.write_catalogue(built, target, _licence_for(source, licence))
     _print_info(written, as_json=as_json)
@@ -246,8 +262,22 @@ def _use(catalogue: Catalogue, asked: str) -> dict[str, Any]:
 
 
 def _print_info(catalogue: Catalogue, *, as_json: bool) -> None:
+    matrices = [_facts(matrix) for matrix in catalogue.matrices]
+    if as_json:
+        first, *others = matrices
+        print_json(first | {"others": others})
+        return
+    for at, facts in enumerate(matrices):
+        if at:
+            click.echo()
+        counts = facts.pop("counts")
+        rows = [(key.replace("_", " "), str(value)) for key, value in (facts | counts).items()]
+        print_table([("fact", "left"), ("value", "left")], rows, empty="")
+
+
+def _facts(catalogue: Catalogue) -> dict[str, Any]:
     made = catalogue.provenance
-    facts: dict[str, Any] = {
+    return {
         "attack_release": catalogue.attack_release,
         "release": catalogue.release,
         "domain": catalogue.domain,
@@ -257,10 +287,5 @@ def _print_info(catalogue: Catalogue, *, as_json: bool) -> None:
         "path": str(made.path),
         "sha256": made.sha256,
         "licence_path": str(made.licence_path),
+        "counts": dataclasses.asdict(catalogue.counts),
     }
-    counts = dataclasses.asdict(catalogue.counts)
-    if as_json:
-        print_json(facts | {"counts": counts})
-        return
-    rows = [(key.replace("_", " "), str(value)) for key, value in (facts | counts).items()]
-    print_table([("fact", "left"), ("value", "left")], rows, empty="")

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from decnet_ttp.attack.licence import PACKAGED_DIR
-from decnet_ttp.attack.loader import CATALOGUE_FILE, load_catalogue, load_file
+from decnet_ttp.attack.loader import load_catalogue, packaged_catalogue
 from decnet_ttp.rule_store.announcer import Announcer
 from decnet_ttp.rule_store.database import Database
 from decnet_ttp.rule_store.database_follower import DatabaseDefinitions, DatabaseFollower
@@ -49,10 +48,9 @@ def load_vocabulary(settings: Settings) -> Vocabulary:
         sha256=settings.attack_sha256 or None,
         cache_dir=settings.attack_cache_dir,
     )
-    if loaded.provenance.origin == "packaged":
+    if all(matrix.provenance.origin == "packaged" for matrix in loaded.matrices):
         return Vocabulary(loaded)
-    packaged = load_file(PACKAGED_DIR / CATALOGUE_FILE, origin="packaged")
-    return Vocabulary(loaded, written_against=packaged)
+    return Vocabulary(loaded, written_against=packaged_catalogue())
 
 
 async def run(settings: Settings) -> None:

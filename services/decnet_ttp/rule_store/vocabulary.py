@@ -9,6 +9,7 @@ from typing import Final
 
 from decnet_ttp.attack.catalogue import Catalogue, Technique
 from decnet_ttp.attack.errors import UnknownTacticError, UnknownTechniqueError
+from decnet_ttp.attack.tactics import DOMAIN_NAMES, ENTERPRISE_DOMAIN
 
 _TECHNIQUE: Final = re.compile(r"T\d{4}")
 _SUB_TECHNIQUE: Final = re.compile(r"(T\d{4})\.\d{3}")
@@ -53,7 +54,7 @@ class Vocabulary:
             _check_against(self.loaded, tactic, technique_id, sub_technique_id)
         except EmissionFault:
             older = self.written_against
-            if older is None or older.release == self.loaded.release:
+            if older is None or _releases(older) == _releases(self.loaded):
                 raise
             if self.loaded.unresolved((technique_id, sub_technique_id or technique_id)):
                 raise
@@ -65,6 +66,16 @@ class Vocabulary:
             else:
                 return
             raise
+
+
+def _releases(catalogue: Catalogue) -> list[str]:
+    return [matrix.attack_release for matrix in catalogue.matrices]
+
+
+def _called(matrix: Catalogue) -> str:
+    """Return what a release is called: ``ATT&CK 17``, or ``ATT&CK for ICS 17.1``."""
+    name = DOMAIN_NAMES[matrix.domain] if matrix.domain != ENTERPRISE_DOMAIN else "ATT&CK"
+    return f"{name} {matrix.release}"
 
 
 def _check_form(technique_id: str, sub_technique_id: str | None) -> None:
@@ -119,8 +130,8 @@ def _check_against(
         return
     raise EmissionFault(
         "tactic",
-        f"{technique.id} does not serve {tactic} ({catalogue.tactic_name(tactic)}) in ATT&CK "
-        f"{catalogue.release}; allowed: {own}",
+        f"{technique.id} does not serve {tactic} ({catalogue.tactic_name(tactic)}) in "
+        f"{_called(catalogue.matrix_of(technique.id))}; allowed: {own}",
     )
 
 
@@ -133,14 +144,14 @@ def _in_force(catalogue: Catalogue, member: str, technique_id: str) -> Technique
             "https://attack.mitre.org/techniques/",
         )
     if found.revoked:
+        release = _called(catalogue.matrix_of(technique_id))
         try:
             successor = catalogue.resolve(technique_id)
         except UnknownTechniqueError as error:
-            message = f"ATT&CK {catalogue.release} revoked {technique_id} without a successor"
+            message = f"{release} revoked {technique_id} without a successor"
             raise EmissionFault(member, f"{message}; emit another technique") from error
         raise EmissionFault(
             member,
-            f"ATT&CK {catalogue.release} revoked {technique_id}; write {successor.id} "
-            f"({successor.name})",
+            f"{release} revoked {technique_id}; write {successor.id} ({successor.name})",
         )
     return found

@@ -51,7 +51,7 @@ class Evaluation:
 
     Args:
         lifters: The lifters this process hosts.
-        attack_release: Release written on every tag.
+        attack_release: Release written on every tag but those of a further matrix.
         clock: Seconds since the epoch, for states that end.
 
     Attributes:
@@ -259,5 +259,5 @@ class Evaluation:
             tag.sub_technique_id = target.sub_technique_id
             tag.confidence = min(target.confidence * factor, ceiling)
             tag.evidence.CopyFrom(finding.evidence)
-            tag.attack_release = self._release
+            tag.attack_release = target.attack_release or self._release
         return made

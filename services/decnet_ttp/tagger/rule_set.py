@@ -26,12 +26,15 @@ class Target:
         technique_id: Technique without sub-technique.
         sub_technique_id: Sub-technique in full, or empty.
         confidence: Confidence the tag gets, after the rule's ceiling.
+        attack_release: Release of its matrix; empty for the first matrix, whose release tags
+            carry by default.
     """
 
     tactic: str
     technique_id: str
     sub_technique_id: str
     confidence: float
+    attack_release: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,14 @@ def _targets(rule: rule_pb2.Rule, catalogue: Catalogue) -> tuple[Target | None, 
             targets.append(None)
             continue
         seen.add(technique.id)
+        matrix = catalogue.matrix_of(technique.id)
         targets.append(
             Target(
                 tactic=tactic.id,
                 technique_id=parent or technique.id,
                 sub_technique_id=technique.id if parent else "",
                 confidence=emission.confidence,
+                attack_release="" if matrix is catalogue.matrices[0] else matrix.attack_release,
             )
         )
     return tuple(targets)
