@@ -18,6 +18,7 @@ from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit
 from decnet_ttp.tag_store.app import TagStore, open_store
 from decnet_ttp.tag_store.batch import Batch, TagShapes
 from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.migrate import HEAD
 from decnet_ttp.tag_store.outbox_gauge import OutboxFullError, OutboxGauge
 from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.retention import Retention
