@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,23 @@ class Installation:
 
     async def announcements(self, subject: str = "ttp.tagged") -> dict[str, int]:
         """Return how often each upstream message was announced, by its origin id."""
+        return Counter(payload["origin_id"] for payload in await self._announced(subject))
+
+    async def announced_tags(self) -> dict[str, int]:
+        """Return how often each tag was announced, by its id."""
+        payloads = await self._announced("ttp.tagged")
+        return Counter(tag for payload in payloads for tag in payload["tag_uuids"])
+
+    async def _announced(self, subject: str) -> list[dict[str, Any]]:
         bus = await self.bus()
-        counts: dict[str, int] = {}
+        payloads: list[dict[str, Any]] = []
         try:
             info = await bus.js.stream_info(TTP_STREAM, subjects_filter=subject)
             expected = (info.state.subjects or {}).get(subject, 0)
             feed = await bus.js.subscribe(subject, stream=TTP_STREAM, ordered_consumer=True)
             for _ in range(expected):
                 message = await feed.next_msg(timeout=10)
-                origin = json.loads(message.data)["payload"]["origin_id"]
-                counts[origin] = counts.get(origin, 0) + 1
+                payloads.append(json.loads(message.data)["payload"])
         finally:
             await bus.close()
-        return counts
+        return payloads

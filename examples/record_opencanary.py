@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Records opencanary-sample.log anew: a real OpenCanary on loopback, asked by real clients.
 
-Run it with the Python of an environment that holds OpenCanary, apart from the project's own:
-
-    python3 -m venv /path/to/env && /path/to/env/bin/pip install opencanary==0.9.10
-    /path/to/env/bin/python examples/record_opencanary.py
+Run it with `./dev sample`.
 """
 
 import argparse
@@ -12,19 +9,17 @@ import ftplib
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from honeypots import CANARY_SERVICES, free_ports, running_opencanary
+
 SAMPLE = Path(__file__).with_name("opencanary-sample.log")
-ENVIRONMENT_BIN = Path(sys.executable).parent
-SERVICES = ("ftp", "http", "mssql", "mysql", "rdp", "redis", "ssh", "telnet", "vnc")
 STEP_S = 5.0
 QUIET_S = 0.4
 
@@ -32,94 +27,6 @@ GUESSER = "127.0.0.61"
 WEB_SCANNER = "127.0.0.62"
 DATABASES = "127.0.0.63"
 DESKTOPS = "127.0.0.64"
-
-
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that are free now."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def configuration(log: Path, ports: dict[str, int]) -> dict[str, object]:
-    """Return OpenCanary's settings: every service on loopback, one file as log."""
-    settings: dict[str, object] = {
-        "device.node_id": "canary01",
-        "device.listen_addr": "127.0.0.1",
-        "http.skin": "nasLogin",
-        "http.log_unimplemented_method_requests": True,
-        "http.log_redirect_request": True,
-        "ftp.log_auth_attempt_initiated": True,
-        "mysql.log_connection_made": True,
-        "telnet.log_tcp_connection": True,
-        "mssql.version": "2012",
-        "ssh.version": "SSH-2.0-OpenSSH_9.2p1 Debian-2",
-        "logger": {
-            "class": "PyLogger",
-            "kwargs": {
-                "formatters": {"plain": {"format": "%(message)s"}},
-                "handlers": {"file": {"class": "logging.FileHandler", "filename": str(log)}},
-            },
-        },
-    }
-    for service, port in ports.items():
-        settings[f"{service}.enabled"] = True
-        settings[f"{service}.port"] = port
-    return settings
-
-
-@contextmanager
-def running_opencanary(folder: Path, ports: dict[str, int]) -> Iterator[Path]:
-    """Yields the path of the log; stops the honeypot when done."""
-    log = folder / "opencanary.log"
-    (folder / ".opencanary.conf").write_text(json.dumps(configuration(log, ports)))
-    # Its working folder must not be this one: a module beside it would hide a package.
-    command = [
-        str(ENVIRONMENT_BIN / "twistd"),
-        "--nodaemon",
-        "--pidfile=",
-        f"--python={ENVIRONMENT_BIN / 'opencanary.tac'}",
-    ]
-    out = folder / "opencanary.out"
-    with out.open("wb") as stream:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**os.environ, "HOME": str(folder)},
-            stdout=stream,
-            stderr=stream,
-        )
-        try:
-            wait_for_ports(ports, process, out)
-            yield log
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def wait_for_ports(ports: dict[str, int], process: subprocess.Popen[bytes], out: Path) -> None:
-    """Wait until every service answers; end with OpenCanary's output if one does not."""
-    deadline = time.monotonic() + 60
-    waiting = set(ports.values())
-    while time.monotonic() < deadline and process.poll() is None:
-        for port in list(waiting):
-            with (
-                suppress(OSError),
-                socket.create_connection(("127.0.0.1", port), 1, source_address=(GUESSER, 0)),
-            ):
-                waiting.discard(port)
-        if not waiting:
-            return
-        time.sleep(0.1)
-    sys.exit(f"record_opencanary: OpenCanary did not start:\n{out.read_text()[-2000:]}")
 
 
 @contextmanager
@@ -266,10 +173,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Record a log of OpenCanary.")
     parser.add_argument("-o", "--output", type=Path, default=SAMPLE)
     output = parser.parse_args().output
-    ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+    ports = dict(zip(CANARY_SERVICES, free_ports(len(CANARY_SERVICES)), strict=True))
     with tempfile.TemporaryDirectory(prefix="opencanary-sample-") as name:
         folder = Path(name)
-        with running_opencanary(folder, ports) as log:
+        with running_opencanary(folder, ports, knock_from=GUESSER) as log:
             guess_ssh(ports["ssh"], folder)
             guess_ftp_and_telnet(ports["ftp"], ports["telnet"])
             scan_http(ports["http"])

@@ -1,108 +1,25 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Records cowrie-sample.json anew: a real Cowrie on loopback, attacked over real SSH.
 
-Run it with `./dev sample`. Cowrie refuses to run as root, so as root it is given a user namespace
-in which it is somebody else.
+Run it with `./dev sample`.
 """
 
 import argparse
 import asyncio
-import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
+from honeypots import free_ports, running_cowrie
 from sample_actors import ACCOUNTS, ACTORS, SCANNER, Actor
 
 SAMPLE = Path(__file__).with_name("cowrie-sample.json")
-CONFIG = """\
-[honeypot]
-sensor_name = sample
-hostname = web01
-[ssh]
-listen_endpoints = tcp:{port}:interface=127.0.0.1
-[telnet]
-enabled = false
-"""
-SENSOR_UUID = "5a3b1e00-0000-4000-8000-000000000001"
-ENVIRONMENT_BIN = Path(sys.executable).parent
 STEP_S = 5.0
 INTERRUPT = b"\x03"
 PROMPT = re.compile(rb"[$#>] (?:\x1b\[[0-9;?]*[A-Za-z])*$")
-
-
-def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def unprivileged(*command: str) -> list[str]:
-    """The command as an ordinary user, whoever runs this."""
-    if os.geteuid() != 0:
-        return list(command)
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        sys.exit(
-            "record_sample: Cowrie refuses root: run as a user, or install unshare (util-linux)"
-        )
-    return [unshare, "--user", "--map-user=1000", "--map-group=1000", *command]
-
-
-@contextmanager
-def running_cowrie(folder: Path, port: int) -> Iterator[Path]:
-    """Yields the path of the JSON log; stops the honeypot when done."""
-    path = f"{ENVIRONMENT_BIN}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COWRIE_STDOUT": "yes"}
-    for name in [name for name in environment if name.lower().endswith("_proxy")]:
-        del environment[name]
-    cowrie = str(ENVIRONMENT_BIN / "cowrie")
-    subprocess.run(unprivileged(cowrie, "init"), cwd=folder, env=environment, check=True)
-    (folder / "etc" / "cowrie.cfg").write_text(CONFIG.format(port=port))
-    # Cowrie would make one from this machine's network address.
-    (folder / "var" / "lib" / "cowrie" / "uuid").write_text(SENSOR_UUID)
-    users = "".join(f"{user}:x:{password}\n" for user, password in ACCOUNTS.items())
-    (folder / "etc" / "userdb.txt").write_text(users)
-    with (folder / "cowrie.out").open("wb") as out:
-        process = subprocess.Popen(
-            unprivileged(cowrie, "start"), cwd=folder, env=environment, stdout=out, stderr=out
-        )
-        try:
-            wait_for_port(port, process, folder / "cowrie.out")
-            yield folder / "var" / "log" / "cowrie" / "cowrie.json"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def wait_for_port(port: int, process: subprocess.Popen[bytes], out: Path) -> None:
-    """Wait until the honeypot answers; end with its output if it does not."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        # This knock is logged too, so it comes from the scanner's address.
-        with (
-            suppress(OSError),
-            socket.create_connection(("127.0.0.1", port), 1, source_address=(SCANNER, 0)),
-        ):
-            return
-        time.sleep(0.1)
-    sys.exit(f"record_sample: Cowrie did not start:\n{out.read_text()[-2000:]}")
 
 
 class Guesser(asyncssh.SSHClient):
@@ -245,8 +162,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="Diffie-Hellman")
     with tempfile.TemporaryDirectory(prefix="cowrie-sample-") as name:
         folder = Path(name)
-        port = free_port()
-        with running_cowrie(folder, port) as log:
+        port = free_ports(1)[0]
+        with running_cowrie(folder, port, ACCOUNTS, knock_from=SCANNER) as log:
             asyncio.run(attack_all(port))
         output.write_bytes(log.read_bytes())
     print(

@@ -23,8 +23,9 @@ _VAGUE = {"base", "common", "helper", "helpers", "impl", "manager", "misc", "uti
 _FOREIGN = (
     "LICENSE",
     "examples/cowrie-sample.json",
+    "requirements-cowrie.lock",
+    "requirements-opencanary.lock",
     "requirements.lock",
-    "requirements-sample.lock",
     "services/decnet_ttp/attack/data/",
 )
 
