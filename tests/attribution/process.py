@@ -114,35 +114,30 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
     def __init__(self) -> None:
         self.identities: dict[str, str] = {}
         self.overtaken_by = ""
+        self.alone = ""
+        self.calls = 0
 
-    async def LinkAttackers(self, request: Any, context: Any) -> Any:
+    async def ResolveIdentities(self, request: Any, context: Any) -> Any:
         """Link those without an identity, or find that another was quicker."""
-        assert request.only_unlinked
-        for uuid in request.attacker_uuids:
-            if not self.identities[uuid]:
-                self.identities[uuid] = self.overtaken_by or request.identity_uuid
-        return directory_service_pb2.LinkAttackersResponse()
-
-    async def GetAttacker(self, request: Any, context: Any) -> Any:
-        """Return one attacker."""
-        if request.attacker_uuid not in self.identities:
-            raise NotFoundError("no such attacker")
-        return directory_service_pb2.GetAttackerResponse(
-            attacker=directory_service_pb2.Attacker(
-                uuid=request.attacker_uuid, identity_uuid=self.identities[request.attacker_uuid]
-            )
-        )
-
-    async def ListAttackers(self, request: Any, context: Any) -> Any:
-        """Return one attacker a page."""
-        place = int(request.page_token or 0)
-        known = list(self.identities.items())[place : place + 1]
-        answer = directory_service_pb2.ListAttackersResponse()
-        for uuid, identity in known:
-            answer.attackers.add(uuid=uuid, identity_uuid=identity)
-        if place + 1 < len(self.identities):
-            answer.next_page_token = str(place + 1)
+        self.calls += 1
+        answer = directory_service_pb2.ResolveIdentitiesResponse()
+        for query in request.queries:
+            found = answer.memberships.add()
+            uuid = query.attacker_uuid
+            if uuid in self.identities:
+                if not self.identities[uuid] and uuid != self.alone:
+                    self.identities[uuid] = self.overtaken_by or query.default_identity_uuid
+                found.attacker_uuid, found.identity_uuid = uuid, self.identities[uuid]
         return answer
+
+    async def GetIdentity(self, request: Any, context: Any) -> Any:
+        """Return the attackers of an identity."""
+        members = [uuid for uuid, of in self.identities.items() if of == request.identity_uuid]
+        if not members:
+            raise NotFoundError("no such identity")
+        return directory_service_pb2.GetIdentityResponse(
+            identity=directory_service_pb2.Identity(attacker_uuids=members)
+        )
 
 
 @asynccontextmanager

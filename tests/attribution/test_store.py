@@ -5,66 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
-from typing import Any
-from uuid import UUID
 
 import orjson
 import pytest
 
 from attribution.observing import ATTACKER, START_S, observation
+from attribution.stored import REGISTRY, fetch, many, record, states
 from decnet_ttp.attribution.batch import Batch, Recorded
 from decnet_ttp.attribution.database import Database
-from decnet_ttp.attribution.directory import Membership, NoDirectory, stub_identity
-from decnet_ttp.attribution.membership import MembershipFollower
-from decnet_ttp.attribution.observations import Observation
-from decnet_ttp.attribution.primitives import Primitive, Registry
-from decnet_ttp.attribution.states import Kind
+from decnet_ttp.attribution.directory import stub_identity
 from decnet_ttp.attribution.store import Store
-
-REGISTRY = Registry({"number": Primitive(Kind.NUMERIC), "print": Primitive(Kind.HASH)})
-ATTACKERS = [UUID(int=place) for place in range(1, 5)]
-
-
-async def record(store: Store, observations: Sequence[Observation]) -> Recorded:
-    unknown = await store.unknown_attackers(item.attacker for item in observations)
-    memberships = await NoDirectory().resolve(unknown)
-    return await store.record(Batch(list(observations), memberships))
-
-
-async def fetch(database: Database, sql: str) -> list[tuple[Any, ...]]:
-    async with database.connection() as connection:
-        return [tuple(row) for row in await connection.fetch(sql)]
-
-
-async def states(database: Database) -> list[tuple[Any, ...]]:
-    """Everything of the states that must not depend on the order of arrival."""
-    return await fetch(
-        database,
-        "SELECT identity_uuid, primitive, value, state, confidence, observation_count, observed_at "
-        "FROM states ORDER BY 1, 2",
-    )
-
-
-def many(seed: int, count: int) -> list[Observation]:
-    """Observations of few attackers with replacements, equal times and recordings that move."""
-    rng = random.Random(seed)  # noqa: S311 - seeded test input
-    values: dict[str, list[object]] = {
-        "category": ["A", "B", ["list", 1]],
-        "number": [1, 2, 3.5, 400],
-        "print": ["a", "b", "c", "d", "e"],
-    }
-    return [
-        observation(
-            rng.choice(values[primitive]),
-            primitive=primitive,
-            evidence=f"recording {rng.randrange(60)}",
-            at_s=START_S + rng.randrange(100) * 3_600,
-            produced_s=rng.randrange(4),
-            attacker=rng.choice(ATTACKERS),
-        )
-        for primitive in rng.choices(list(values), k=count)
-    ]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -149,49 +99,3 @@ async def test_refusals_are_counted_by_reason(database: Database, store: Store) 
         ("no_attacker", 2),
         ("value_not_allowed", 4),
     ]
-
-
-class ToldDirectory:
-    """A directory whose word the test sets."""
-
-    def __init__(self) -> None:
-        self.identities: dict[UUID, UUID] = {}
-
-    async def resolve(self, attackers: Iterable[UUID]) -> list[Membership]:
-        return [
-            Membership(item, self.identities[item], stub=False)
-            if item in self.identities
-            else Membership(item, stub_identity(item), stub=True)
-            for item in attackers
-        ]
-
-    async def memberships(self) -> Any:
-        yield await self.resolve(ATTACKERS)
-
-
-async def test_states_follow_identities_that_merge_and_split(database: Database) -> None:
-    """States of a new membership are those its observations would always have given."""
-    store = Store(database, REGISTRY)
-    items = many(6, 200)
-    await record(store, items)
-    apart = await states(database)
-    directory = ToldDirectory()
-    follower = MembershipFollower(database, store, directory, REGISTRY)
-
-    together = UUID(int=99)
-    directory.identities = dict.fromkeys(ATTACKERS, together)
-    assert await follower.compare() == len(ATTACKERS)
-    assert await follower.compare() == 0
-    merged = await states(database)
-    assert {row[0] for row in merged} == {together}
-    counted = await fetch(database, "SELECT count(*) FROM observations")
-    assert sum(row[5] for row in merged) == counted[0][0]
-
-    async with database.connection() as connection:
-        await connection.execute("TRUNCATE members, observations, states, transitions, outbox")
-    await store.record(Batch(items, await directory.resolve(ATTACKERS)))
-    assert await states(database) == merged
-
-    directory.identities = {}
-    assert await follower.compare() == len(ATTACKERS)
-    assert await states(database) == apart

@@ -182,3 +182,66 @@ async def test_identities_are_listed_by_page(client: StoreClient) -> None:
     assert found == [X, Y, Z]
     one = await client.directory.GetIdentity(pb.GetIdentityRequest(identity_uuid=Z))
     assert list(one.identity.attacker_uuids) == [C]
+
+
+async def resolve(client: StoreClient, *queries: tuple[str, str]) -> list[tuple[str, str]]:
+    """Ask whom attackers belong to; each with the identity it joins when it has none."""
+    request = pb.ResolveIdentitiesRequest(
+        queries=[
+            pb.MembershipQuery(attacker_uuid=attacker, default_identity_uuid=default)
+            for attacker, default in queries
+        ]
+    )
+    answer = await client.directory.ResolveIdentities(request)
+    return [(item.attacker_uuid, item.identity_uuid) for item in answer.memberships]
+
+
+async def test_identities_of_many_attackers_are_told_at_once(client: StoreClient) -> None:
+    await store_three(client)
+    await link(client, X, A)
+    await link(client, Z, B)
+    await merge(client, Y, Z)
+    unknown = str(UUID(int=77))
+    assert await resolve(client, (C, ""), (unknown, ""), (B, ""), (A, ""), (B, "")) == [
+        (C, ""),
+        ("", ""),
+        (B, Y),
+        (A, X),
+        (B, Y),
+    ]
+
+
+async def test_only_who_belongs_to_none_joins_the_default(client: StoreClient) -> None:
+    await store_three(client)
+    await link(client, X, A)
+    mine, other, unknown = (str(UUID(int=number)) for number in (301, 302, 77))
+    asked = [(A, other), (B, mine), (C, ""), (unknown, other)]
+    for _ in range(2):
+        assert await resolve(client, *asked) == [(A, X), (B, mine), (C, ""), ("", "")]
+    with pytest.raises(grpc.aio.AioRpcError) as missing:
+        await client.directory.GetIdentity(pb.GetIdentityRequest(identity_uuid=other))
+    assert missing.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_default_that_was_merged_away_is_answered_for(client: StoreClient) -> None:
+    await store_three(client)
+    await link(client, X, A)
+    await link(client, Z, B)
+    await merge(client, X, Z)
+    assert await resolve(client, (C, Z)) == [(C, X)]
+
+
+@pytest.mark.parametrize("query", [("nobody", ""), (A, "nobody")])
+async def test_a_membership_of_no_uuid_is_refused(
+    client: StoreClient, query: tuple[str, str]
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await resolve(client, query)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_who_was_taken_out_joins_no_default(client: StoreClient) -> None:
+    await store_three(client)
+    await link(client, X, A)
+    await client.directory.UnlinkAttackers(pb.UnlinkAttackersRequest(attacker_uuids=[A]))
+    assert await resolve(client, (A, Z)) == [(A, "")]

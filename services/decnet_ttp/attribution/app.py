@@ -99,13 +99,13 @@ class Attribution:
             consumer,
             OutboxRelay(self._database.connection, bus.js, subjects="attribution.>"),
             Suspicion(self._database),
-            follower,
             ParkingLot(self._database, intake),
         )
         over = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part.run(over))
+            group.create_task(follower.run(bus.nc, over))
             ends = [asyncio.ensure_future(event.wait()) for event in (stop, leadership.lost)]
             try:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

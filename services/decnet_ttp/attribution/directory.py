@@ -3,29 +3,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from decnet_ttp.core.errors import NotFoundError, UnimplementedError
+from decnet_ttp.core.errors import NotFoundError
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.v1.directory_service_pb2 import (
-    Attacker,
-    GetAttackerRequest,
-    GetAttackerResponse,
-    LinkAttackersRequest,
-    ListAttackersRequest,
-    ListAttackersResponse,
+    GetIdentityRequest,
+    GetIdentityResponse,
+    MembershipQuery,
+    ResolveIdentitiesRequest,
+    ResolveIdentitiesResponse,
+    ResolvedMembership,
 )
 from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
 STUB_NAMESPACE = uuid5(NAMESPACE_URL, "decnet:attribution:stub_identity:v1")
 
 _CALL_TIMEOUT_S = 5.0
-_CALLS_AT_ONCE = 32
-_PAGE_SIZE = 1_000
+_PER_CALL = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Membership:
     Attributes:
         attacker: The attacker.
         identity: Its identity.
-        stub: Whether the directory has no identity for it.
+        stub: Whether the directory has no identity for it, so that this one is ours alone.
     """
 
     attacker: UUID
@@ -56,14 +54,23 @@ class Directory(Protocol):
     """Who is who."""
 
     async def resolve(self, attackers: Iterable[UUID]) -> list[Membership]:
-        """Return the identities of attackers; those the directory does not know are left out.
+        """Return the identities of attackers that were observed.
+
+        One that is not known is left out, or is given an identity of ours, as the policy says.
 
         Raises:
             UnavailableError: The directory is away.
         """
 
-    def memberships(self) -> AsyncIterator[list[Membership]]:
-        """Page through all attackers the directory knows.
+    async def known(self, attackers: Iterable[UUID]) -> list[Membership]:
+        """Return the identities of those attackers that the directory knows.
+
+        Raises:
+            UnavailableError: The directory is away.
+        """
+
+    async def attackers_of(self, identity: UUID) -> list[UUID]:
+        """Return attackers that belong to an identity; of very many the first ones only.
 
         Raises:
             UnavailableError: The directory is away.
@@ -71,20 +78,25 @@ class Directory(Protocol):
 
 
 class NoDirectory:
-    """A directory that has no identities and takes every attacker for known."""
+    """A directory that has no identities and takes every attacker for observed."""
 
     async def resolve(self, attackers: Iterable[UUID]) -> list[Membership]:
         """Give each attacker its stub."""
         return [Membership(item, stub_identity(item), stub=True) for item in attackers]
 
-    async def memberships(self) -> AsyncIterator[list[Membership]]:
+    async def known(self, attackers: Iterable[UUID]) -> list[Membership]:
         """Know of none."""
-        return
-        yield
+        del attackers
+        return []
+
+    async def attackers_of(self, identity: UUID) -> list[UUID]:
+        """Know of none."""
+        del identity
+        return []
 
 
 class GrpcDirectory:
-    """The directory of the tag-store.
+    """The directory of the tag-store. Attackers that have no identity get their stub there.
 
     Args:
         stub: Its client.
@@ -99,72 +111,59 @@ class GrpcDirectory:
         self._stub = stub
         self._accept_unknown = accept_unknown
         self._attempts_s = attempts_s
-        self._limit = asyncio.Semaphore(_CALLS_AT_ONCE)
 
     async def resolve(self, attackers: Iterable[UUID]) -> list[Membership]:
-        """Ask for each attacker, many at once."""
-        found = await asyncio.gather(*(self._resolve_one(item) for item in attackers))
-        return [membership for membership in found if membership is not None]
+        """Ask for all of them at once; see Directory."""
+        asked = list(attackers)
+        found = {item.attacker: item for item in await self.known(asked)}
+        if self._accept_unknown:
+            return [
+                found.get(item) or Membership(item, stub_identity(item), stub=True)
+                for item in asked
+            ]
+        return [found[item] for item in asked if item in found]
 
-    async def _resolve_one(self, attacker: UUID) -> Membership | None:
-        async with self._limit:
-            try:
-                response: GetAttackerResponse = await call(
-                    self._stub.GetAttacker,
-                    GetAttackerRequest(attacker_uuid=str(attacker)),
-                    timeout_s=_CALL_TIMEOUT_S,
-                    attempts_s=self._attempts_s,
-                )
-            except NotFoundError:
-                if not self._accept_unknown:
-                    return None
-                return Membership(attacker, stub_identity(attacker), stub=True)
-        membership = _membership(response.attacker)
-        return await self._make_stub(attacker) if membership.stub else membership
+    async def known(self, attackers: Iterable[UUID]) -> list[Membership]:
+        """Ask for all of them at once; see Directory."""
+        asked = list(attackers)
+        found: list[Membership] = []
+        for first in range(0, len(asked), _PER_CALL):
+            found += await self._ask(asked[first : first + _PER_CALL])
+        return found
 
-    async def _make_stub(self, attacker: UUID) -> Membership:
-        """Put an attacker into an identity of its own, unless another was quicker."""
-        identity = stub_identity(attacker)
+    async def _ask(self, attackers: Sequence[UUID]) -> list[Membership]:
+        response: ResolveIdentitiesResponse = await call(
+            self._stub.ResolveIdentities,
+            ResolveIdentitiesRequest(
+                queries=[
+                    MembershipQuery(
+                        attacker_uuid=str(item), default_identity_uuid=str(stub_identity(item))
+                    )
+                    for item in attackers
+                ]
+            ),
+            timeout_s=_CALL_TIMEOUT_S,
+            attempts_s=self._attempts_s,
+        )
+        return [_membership(item) for item in response.memberships if item.attacker_uuid]
+
+    async def attackers_of(self, identity: UUID) -> list[UUID]:
+        """Ask for the identity; see Directory."""
         try:
-            await call(
-                self._stub.LinkAttackers,
-                LinkAttackersRequest(
-                    identity_uuid=str(identity),
-                    attacker_uuids=[str(attacker)],
-                    only_unlinked=True,
-                ),
+            response: GetIdentityResponse = await call(
+                self._stub.GetIdentity,
+                GetIdentityRequest(identity_uuid=str(identity)),
                 timeout_s=_CALL_TIMEOUT_S,
                 attempts_s=self._attempts_s,
             )
-            response: GetAttackerResponse = await call(
-                self._stub.GetAttacker,
-                GetAttackerRequest(attacker_uuid=str(attacker)),
-                timeout_s=_CALL_TIMEOUT_S,
-                attempts_s=self._attempts_s,
-            )
-        except UnimplementedError:
-            # A directory of an older release: the stub is kept here alone.
-            return Membership(attacker, identity, stub=True)
-        return _membership(response.attacker)
-
-    async def memberships(self) -> AsyncIterator[list[Membership]]:
-        """Page through the attackers; one that moves while pages are read is found next time."""
-        request = ListAttackersRequest(page_size=_PAGE_SIZE)
-        while True:
-            page: ListAttackersResponse = await call(
-                self._stub.ListAttackers,
-                request,
-                timeout_s=_CALL_TIMEOUT_S,
-                attempts_s=self._attempts_s,
-            )
-            yield [_membership(item) for item in page.attackers]
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return
+        except NotFoundError:
+            return []
+        return [UUID(text) for text in response.identity.attacker_uuids]
 
 
-def _membership(attacker: Attacker) -> Membership:
-    uuid = UUID(attacker.uuid)
-    if not attacker.identity_uuid:
-        return Membership(uuid, stub_identity(uuid), stub=True)
-    return Membership(uuid, UUID(attacker.identity_uuid), stub=False)
+def _membership(answer: ResolvedMembership) -> Membership:
+    attacker = UUID(answer.attacker_uuid)
+    if not answer.identity_uuid:
+        # Somebody took it out of its identity: the directory holds that it belongs to none.
+        return Membership(attacker, stub_identity(attacker), stub=True)
+    return Membership(attacker, UUID(answer.identity_uuid), stub=False)

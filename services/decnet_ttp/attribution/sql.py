@@ -35,8 +35,12 @@ CROSS JOIN LATERAL (
 ) AS o
 """
 COUNTS = """
-SELECT primitive, count(*) FROM observations
-WHERE identity_uuid = $1 AND primitive = ANY($2::text[]) GROUP BY primitive
+SELECT k.identity_uuid, k.primitive, c.count
+FROM unnest($1::uuid[], $2::text[]) AS k (identity_uuid, primitive)
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM observations
+    WHERE identity_uuid = k.identity_uuid AND primitive = k.primitive
+) AS c
 """
 WRITE_OBSERVATIONS = """
 INSERT INTO observations (key, identity_uuid, attacker_uuid, observed_at, produced_at, confidence,

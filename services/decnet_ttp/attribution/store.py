@@ -162,8 +162,9 @@ async def announce(connection: Any, envelopes: Sequence[Envelope]) -> None:
     )
 
 
-async def count_observations(
-    connection: Any, identity: UUID, primitives: Sequence[str]
-) -> dict[str, int]:
-    """Count the observations of some series of one identity."""
-    return dict(await connection.fetch(sql.COUNTS, identity, primitives))
+async def count_observations(connection: Any, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
+    """Count the observations of some series."""
+    rows = await connection.fetch(
+        sql.COUNTS, [key.identity for key in keys], [key.primitive for key in keys]
+    )
+    return {SeriesKey(row[0], row[1]): row[2] for row in rows}

@@ -15,6 +15,7 @@ from decnet_ttp.tag_store.campaigns import CampaignRow, Campaigns
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.fields import check_text, page_key, parse_uuid
 from decnet_ttp.tag_store.identities import Identities, IdentityRow
+from decnet_ttp.tag_store.memberships import memberships
 from decnet_ttp.v1 import directory_service_pb2 as pb
 from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceServicer
 
@@ -60,6 +61,7 @@ class IdentityServicer(DirectoryServiceServicer):
     """Says and changes which attackers and identities belong together."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._identities = Identities(database)
         self._campaigns = Campaigns(database)
 
@@ -86,6 +88,37 @@ class IdentityServicer(DirectoryServiceServicer):
         """Return one identity."""
         row = await self._identities.get(parse_uuid(request.identity_uuid, "identity_uuid"))
         return pb.GetIdentityResponse(identity=_identity_message(row))
+
+    async def ResolveIdentities(
+        self, request: pb.ResolveIdentitiesRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ResolveIdentitiesResponse:
+        """Answer every query, in order."""
+        if len(request.queries) > MAX_MEMBERS:
+            raise InvalidArgumentError(
+                f"queries are {len(request.queries)}; send at most {MAX_MEMBERS} at once",
+                field="queries",
+            )
+        asked = [
+            parse_uuid(query.attacker_uuid, f"queries[{index}].attacker_uuid")
+            for index, query in enumerate(request.queries)
+        ]
+        defaults = {
+            attacker: parse_uuid(
+                query.default_identity_uuid, f"queries[{index}].default_identity_uuid"
+            )
+            if query.default_identity_uuid
+            else None
+            for index, (attacker, query) in enumerate(zip(asked, request.queries, strict=True))
+        }
+        found = await memberships(self._database, defaults)
+        response = pb.ResolveIdentitiesResponse()
+        for attacker in asked:
+            answer = response.memberships.add()
+            if attacker in found:
+                answer.attacker_uuid = str(attacker)
+                if (identity := found[attacker]) is not None:
+                    answer.identity_uuid = str(identity)
+        return response
 
     async def LinkAttackers(
         self, request: pb.LinkAttackersRequest, _context: grpc.aio.ServicerContext[Any, Any]

@@ -27,7 +27,7 @@ from decnet_ttp.v1 import directory_update_pb2 as decnet__ttp_dot_v1_dot_directo
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%decnet_ttp/v1/directory_service.proto\x12\rdecnet_ttp.v1\x1a!decnet_ttp/v1/attacker_fact.proto\x1a$decnet_ttp/v1/directory_update.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\x17ResolveAttackersRequest\x12\x31\n\tsightings\x18\x01 \x03(\x0b\x32\x1e.decnet_ttp.v1.AddressSighting\x12\x16\n\x0e\x63reate_missing\x18\x02 \x01(\x08\"\x9d\x01\n\x0f\x41\x64\x64ressSighting\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattacker_uuid\x18\x04 \x01(\t\"N\n\x18ResolveAttackersResponse\x12\x32\n\tattackers\x18\x01 \x03(\x0b\x32\x1f.decnet_ttp.v1.ResolvedAttacker\"L\n\x10ResolvedAttacker\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\x15\n\ridentity_uuid\x18\x02 \x01(\t\x12\n\n\x02ip\x18\x03 \x01(\t\"=\n\x14ListAttackersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListAttackersResponse\x12*\n\tattackers\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Attacker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x01\n\x08\x41ttacker\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x15\n\ridentity_uuid\x18\x03 \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttag_count\x18\x06 \x01(\x03\x12\x17\n\x0ftechnique_count\x18\x07 \x01(\x03\"7\n\x12GetAttackerRequest\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\"@\n\x13GetAttackerResponse\x12)\n\x08\x61ttacker\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Attacker\">\n\x15ListIdentitiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x16ListIdentitiesResponse\x12+\n\nidentities\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Identity\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x01\n\x08Identity\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x16\n\x0e\x61ttacker_uuids\x18\x02 \x03(\t\x12\x15\n\rcampaign_uuid\x18\x03 \x01(\t\x12\x18\n\x10merged_into_uuid\x18\x04 \x01(\t\x12\x16\n\x0e\x61ttacker_count\x18\x05 \x01(\x03\x12\x14\n\x0cmerged_uuids\x18\x06 \x03(\t\"+\n\x12GetIdentityRequest\x12\x15\n\ridentity_uuid\x18\x01 \x01(\t\"@\n\x13GetIdentityResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"\\\n\x14LinkAttackersRequest\x12\x15\n\ridentity_uuid\x18\x01 \x01(\t\x12\x16\n\x0e\x61ttacker_uuids\x18\x02 \x03(\t\x12\x15\n\ronly_unlinked\x18\x03 \x01(\x08\"B\n\x15LinkAttackersResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"0\n\x16UnlinkAttackersRequest\x12\x16\n\x0e\x61ttacker_uuids\x18\x01 \x03(\t\"1\n\x17UnlinkAttackersResponse\x12\x16\n\x0eunlinked_count\x18\x01 \x01(\x03\"A\n\x16MergeIdentitiesRequest\x12\x13\n\x0bwinner_uuid\x18\x01 \x01(\t\x12\x12\n\nloser_uuid\x18\x02 \x01(\t\"D\n\x17MergeIdentitiesResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\",\n\x16UnmergeIdentityRequest\x12\x12\n\nloser_uuid\x18\x01 \x01(\t\"D\n\x17UnmergeIdentityResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"=\n\x14ListCampaignsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListCampaignsResponse\x12*\n\tcampaigns\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Campaign\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"X\n\x08\x43\x61mpaign\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eidentity_uuids\x18\x03 \x03(\t\x12\x18\n\x10merged_into_uuid\x18\x04 \x01(\t\"T\n\x15\x41ssignCampaignRequest\x12\x15\n\rcampaign_uuid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eidentity_uuids\x18\x03 \x03(\t\"C\n\x16\x41ssignCampaignResponse\x12)\n\x08\x63\x61mpaign\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Campaign2\xe6\x0c\n\x10\x44irectoryService\x12\x63\n\x10ResolveAttackers\x12&.decnet_ttp.v1.ResolveAttackersRequest\x1a\'.decnet_ttp.v1.ResolveAttackersResponse\x12Z\n\rListAttackers\x12#.decnet_ttp.v1.ListAttackersRequest\x1a$.decnet_ttp.v1.ListAttackersResponse\x12T\n\x0bGetAttacker\x12!.decnet_ttp.v1.GetAttackerRequest\x1a\".decnet_ttp.v1.GetAttackerResponse\x12]\n\x0eListIdentities\x12$.decnet_ttp.v1.ListIdentitiesRequest\x1a%.decnet_ttp.v1.ListIdentitiesResponse\x12T\n\x0bGetIdentity\x12!.decnet_ttp.v1.GetIdentityRequest\x1a\".decnet_ttp.v1.GetIdentityResponse\x12Z\n\rLinkAttackers\x12#.decnet_ttp.v1.LinkAttackersRequest\x1a$.decnet_ttp.v1.LinkAttackersResponse\x12`\n\x0fUnlinkAttackers\x12%.decnet_ttp.v1.UnlinkAttackersRequest\x1a&.decnet_ttp.v1.UnlinkAttackersResponse\x12`\n\x0fMergeIdentities\x12%.decnet_ttp.v1.MergeIdentitiesRequest\x1a&.decnet_ttp.v1.MergeIdentitiesResponse\x12`\n\x0fUnmergeIdentity\x12%.decnet_ttp.v1.UnmergeIdentityRequest\x1a&.decnet_ttp.v1.UnmergeIdentityResponse\x12Z\n\rListCampaigns\x12#.decnet_ttp.v1.ListCampaignsRequest\x1a$.decnet_ttp.v1.ListCampaignsResponse\x12]\n\x0e\x41ssignCampaign\x12$.decnet_ttp.v1.AssignCampaignRequest\x1a%.decnet_ttp.v1.AssignCampaignResponse\x12K\n\x08PutFacts\x12\x1e.decnet_ttp.v1.PutFactsRequest\x1a\x1f.decnet_ttp.v1.PutFactsResponse\x12N\n\tListFacts\x12\x1f.decnet_ttp.v1.ListFactsRequest\x1a .decnet_ttp.v1.ListFactsResponse\x12K\n\x08PutIntel\x12\x1e.decnet_ttp.v1.PutIntelRequest\x1a\x1f.decnet_ttp.v1.PutIntelResponse\x12N\n\tListIntel\x12\x1f.decnet_ttp.v1.ListIntelRequest\x1a .decnet_ttp.v1.ListIntelResponse\x12`\n\x0fUpdateDirectory\x12%.decnet_ttp.v1.UpdateDirectoryRequest\x1a&.decnet_ttp.v1.UpdateDirectoryResponse\x12W\n\x0cListSessions\x12\".decnet_ttp.v1.ListSessionsRequest\x1a#.decnet_ttp.v1.ListSessionsResponse\x12T\n\x0bListDeckies\x12!.decnet_ttp.v1.ListDeckiesRequest\x1a\".decnet_ttp.v1.ListDeckiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%decnet_ttp/v1/directory_service.proto\x12\rdecnet_ttp.v1\x1a!decnet_ttp/v1/attacker_fact.proto\x1a$decnet_ttp/v1/directory_update.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\x17ResolveAttackersRequest\x12\x31\n\tsightings\x18\x01 \x03(\x0b\x32\x1e.decnet_ttp.v1.AddressSighting\x12\x16\n\x0e\x63reate_missing\x18\x02 \x01(\x08\"\x9d\x01\n\x0f\x41\x64\x64ressSighting\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattacker_uuid\x18\x04 \x01(\t\"N\n\x18ResolveAttackersResponse\x12\x32\n\tattackers\x18\x01 \x03(\x0b\x32\x1f.decnet_ttp.v1.ResolvedAttacker\"L\n\x10ResolvedAttacker\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\x15\n\ridentity_uuid\x18\x02 \x01(\t\x12\n\n\x02ip\x18\x03 \x01(\t\"=\n\x14ListAttackersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListAttackersResponse\x12*\n\tattackers\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Attacker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x01\n\x08\x41ttacker\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x15\n\ridentity_uuid\x18\x03 \x01(\t\x12\x33\n\x0f\x66irst_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttag_count\x18\x06 \x01(\x03\x12\x17\n\x0ftechnique_count\x18\x07 \x01(\x03\"7\n\x12GetAttackerRequest\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\"@\n\x13GetAttackerResponse\x12)\n\x08\x61ttacker\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Attacker\"K\n\x18ResolveIdentitiesRequest\x12/\n\x07queries\x18\x01 \x03(\x0b\x32\x1e.decnet_ttp.v1.MembershipQuery\"G\n\x0fMembershipQuery\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\x1d\n\x15\x64\x65\x66\x61ult_identity_uuid\x18\x02 \x01(\t\"S\n\x19ResolveIdentitiesResponse\x12\x36\n\x0bmemberships\x18\x01 \x03(\x0b\x32!.decnet_ttp.v1.ResolvedMembership\"B\n\x12ResolvedMembership\x12\x15\n\rattacker_uuid\x18\x01 \x01(\t\x12\x15\n\ridentity_uuid\x18\x02 \x01(\t\">\n\x15ListIdentitiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x16ListIdentitiesResponse\x12+\n\nidentities\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Identity\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x01\n\x08Identity\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x16\n\x0e\x61ttacker_uuids\x18\x02 \x03(\t\x12\x15\n\rcampaign_uuid\x18\x03 \x01(\t\x12\x18\n\x10merged_into_uuid\x18\x04 \x01(\t\x12\x16\n\x0e\x61ttacker_count\x18\x05 \x01(\x03\x12\x14\n\x0cmerged_uuids\x18\x06 \x03(\t\"+\n\x12GetIdentityRequest\x12\x15\n\ridentity_uuid\x18\x01 \x01(\t\"@\n\x13GetIdentityResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"\\\n\x14LinkAttackersRequest\x12\x15\n\ridentity_uuid\x18\x01 \x01(\t\x12\x16\n\x0e\x61ttacker_uuids\x18\x02 \x03(\t\x12\x15\n\ronly_unlinked\x18\x03 \x01(\x08\"B\n\x15LinkAttackersResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"0\n\x16UnlinkAttackersRequest\x12\x16\n\x0e\x61ttacker_uuids\x18\x01 \x03(\t\"1\n\x17UnlinkAttackersResponse\x12\x16\n\x0eunlinked_count\x18\x01 \x01(\x03\"A\n\x16MergeIdentitiesRequest\x12\x13\n\x0bwinner_uuid\x18\x01 \x01(\t\x12\x12\n\nloser_uuid\x18\x02 \x01(\t\"D\n\x17MergeIdentitiesResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\",\n\x16UnmergeIdentityRequest\x12\x12\n\nloser_uuid\x18\x01 \x01(\t\"D\n\x17UnmergeIdentityResponse\x12)\n\x08identity\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Identity\"=\n\x14ListCampaignsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListCampaignsResponse\x12*\n\tcampaigns\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.Campaign\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"X\n\x08\x43\x61mpaign\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eidentity_uuids\x18\x03 \x03(\t\x12\x18\n\x10merged_into_uuid\x18\x04 \x01(\t\"T\n\x15\x41ssignCampaignRequest\x12\x15\n\rcampaign_uuid\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0eidentity_uuids\x18\x03 \x03(\t\"C\n\x16\x41ssignCampaignResponse\x12)\n\x08\x63\x61mpaign\x18\x01 \x01(\x0b\x32\x17.decnet_ttp.v1.Campaign2\xce\r\n\x10\x44irectoryService\x12\x63\n\x10ResolveAttackers\x12&.decnet_ttp.v1.ResolveAttackersRequest\x1a\'.decnet_ttp.v1.ResolveAttackersResponse\x12Z\n\rListAttackers\x12#.decnet_ttp.v1.ListAttackersRequest\x1a$.decnet_ttp.v1.ListAttackersResponse\x12T\n\x0bGetAttacker\x12!.decnet_ttp.v1.GetAttackerRequest\x1a\".decnet_ttp.v1.GetAttackerResponse\x12\x66\n\x11ResolveIdentities\x12\'.decnet_ttp.v1.ResolveIdentitiesRequest\x1a(.decnet_ttp.v1.ResolveIdentitiesResponse\x12]\n\x0eListIdentities\x12$.decnet_ttp.v1.ListIdentitiesRequest\x1a%.decnet_ttp.v1.ListIdentitiesResponse\x12T\n\x0bGetIdentity\x12!.decnet_ttp.v1.GetIdentityRequest\x1a\".decnet_ttp.v1.GetIdentityResponse\x12Z\n\rLinkAttackers\x12#.decnet_ttp.v1.LinkAttackersRequest\x1a$.decnet_ttp.v1.LinkAttackersResponse\x12`\n\x0fUnlinkAttackers\x12%.decnet_ttp.v1.UnlinkAttackersRequest\x1a&.decnet_ttp.v1.UnlinkAttackersResponse\x12`\n\x0fMergeIdentities\x12%.decnet_ttp.v1.MergeIdentitiesRequest\x1a&.decnet_ttp.v1.MergeIdentitiesResponse\x12`\n\x0fUnmergeIdentity\x12%.decnet_ttp.v1.UnmergeIdentityRequest\x1a&.decnet_ttp.v1.UnmergeIdentityResponse\x12Z\n\rListCampaigns\x12#.decnet_ttp.v1.ListCampaignsRequest\x1a$.decnet_ttp.v1.ListCampaignsResponse\x12]\n\x0e\x41ssignCampaign\x12$.decnet_ttp.v1.AssignCampaignRequest\x1a%.decnet_ttp.v1.AssignCampaignResponse\x12K\n\x08PutFacts\x12\x1e.decnet_ttp.v1.PutFactsRequest\x1a\x1f.decnet_ttp.v1.PutFactsResponse\x12N\n\tListFacts\x12\x1f.decnet_ttp.v1.ListFactsRequest\x1a .decnet_ttp.v1.ListFactsResponse\x12K\n\x08PutIntel\x12\x1e.decnet_ttp.v1.PutIntelRequest\x1a\x1f.decnet_ttp.v1.PutIntelResponse\x12N\n\tListIntel\x12\x1f.decnet_ttp.v1.ListIntelRequest\x1a .decnet_ttp.v1.ListIntelResponse\x12`\n\x0fUpdateDirectory\x12%.decnet_ttp.v1.UpdateDirectoryRequest\x1a&.decnet_ttp.v1.UpdateDirectoryResponse\x12W\n\x0cListSessions\x12\".decnet_ttp.v1.ListSessionsRequest\x1a#.decnet_ttp.v1.ListSessionsResponse\x12T\n\x0bListDeckies\x12!.decnet_ttp.v1.ListDeckiesRequest\x1a\".decnet_ttp.v1.ListDeckiesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,42 +52,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETATTACKERREQUEST']._serialized_end=1005
   _globals['_GETATTACKERRESPONSE']._serialized_start=1007
   _globals['_GETATTACKERRESPONSE']._serialized_end=1071
-  _globals['_LISTIDENTITIESREQUEST']._serialized_start=1073
-  _globals['_LISTIDENTITIESREQUEST']._serialized_end=1135
-  _globals['_LISTIDENTITIESRESPONSE']._serialized_start=1137
-  _globals['_LISTIDENTITIESRESPONSE']._serialized_end=1231
-  _globals['_IDENTITY']._serialized_start=1234
-  _globals['_IDENTITY']._serialized_end=1377
-  _globals['_GETIDENTITYREQUEST']._serialized_start=1379
-  _globals['_GETIDENTITYREQUEST']._serialized_end=1422
-  _globals['_GETIDENTITYRESPONSE']._serialized_start=1424
-  _globals['_GETIDENTITYRESPONSE']._serialized_end=1488
-  _globals['_LINKATTACKERSREQUEST']._serialized_start=1490
-  _globals['_LINKATTACKERSREQUEST']._serialized_end=1582
-  _globals['_LINKATTACKERSRESPONSE']._serialized_start=1584
-  _globals['_LINKATTACKERSRESPONSE']._serialized_end=1650
-  _globals['_UNLINKATTACKERSREQUEST']._serialized_start=1652
-  _globals['_UNLINKATTACKERSREQUEST']._serialized_end=1700
-  _globals['_UNLINKATTACKERSRESPONSE']._serialized_start=1702
-  _globals['_UNLINKATTACKERSRESPONSE']._serialized_end=1751
-  _globals['_MERGEIDENTITIESREQUEST']._serialized_start=1753
-  _globals['_MERGEIDENTITIESREQUEST']._serialized_end=1818
-  _globals['_MERGEIDENTITIESRESPONSE']._serialized_start=1820
-  _globals['_MERGEIDENTITIESRESPONSE']._serialized_end=1888
-  _globals['_UNMERGEIDENTITYREQUEST']._serialized_start=1890
-  _globals['_UNMERGEIDENTITYREQUEST']._serialized_end=1934
-  _globals['_UNMERGEIDENTITYRESPONSE']._serialized_start=1936
-  _globals['_UNMERGEIDENTITYRESPONSE']._serialized_end=2004
-  _globals['_LISTCAMPAIGNSREQUEST']._serialized_start=2006
-  _globals['_LISTCAMPAIGNSREQUEST']._serialized_end=2067
-  _globals['_LISTCAMPAIGNSRESPONSE']._serialized_start=2069
-  _globals['_LISTCAMPAIGNSRESPONSE']._serialized_end=2161
-  _globals['_CAMPAIGN']._serialized_start=2163
-  _globals['_CAMPAIGN']._serialized_end=2251
-  _globals['_ASSIGNCAMPAIGNREQUEST']._serialized_start=2253
-  _globals['_ASSIGNCAMPAIGNREQUEST']._serialized_end=2337
-  _globals['_ASSIGNCAMPAIGNRESPONSE']._serialized_start=2339
-  _globals['_ASSIGNCAMPAIGNRESPONSE']._serialized_end=2406
-  _globals['_DIRECTORYSERVICE']._serialized_start=2409
-  _globals['_DIRECTORYSERVICE']._serialized_end=4047
+  _globals['_RESOLVEIDENTITIESREQUEST']._serialized_start=1073
+  _globals['_RESOLVEIDENTITIESREQUEST']._serialized_end=1148
+  _globals['_MEMBERSHIPQUERY']._serialized_start=1150
+  _globals['_MEMBERSHIPQUERY']._serialized_end=1221
+  _globals['_RESOLVEIDENTITIESRESPONSE']._serialized_start=1223
+  _globals['_RESOLVEIDENTITIESRESPONSE']._serialized_end=1306
+  _globals['_RESOLVEDMEMBERSHIP']._serialized_start=1308
+  _globals['_RESOLVEDMEMBERSHIP']._serialized_end=1374
+  _globals['_LISTIDENTITIESREQUEST']._serialized_start=1376
+  _globals['_LISTIDENTITIESREQUEST']._serialized_end=1438
+  _globals['_LISTIDENTITIESRESPONSE']._serialized_start=1440
+  _globals['_LISTIDENTITIESRESPONSE']._serialized_end=1534
+  _globals['_IDENTITY']._serialized_start=1537
+  _globals['_IDENTITY']._serialized_end=1680
+  _globals['_GETIDENTITYREQUEST']._serialized_start=1682
+  _globals['_GETIDENTITYREQUEST']._serialized_end=1725
+  _globals['_GETIDENTITYRESPONSE']._serialized_start=1727
+  _globals['_GETIDENTITYRESPONSE']._serialized_end=1791
+  _globals['_LINKATTACKERSREQUEST']._serialized_start=1793
+  _globals['_LINKATTACKERSREQUEST']._serialized_end=1885
+  _globals['_LINKATTACKERSRESPONSE']._serialized_start=1887
+  _globals['_LINKATTACKERSRESPONSE']._serialized_end=1953
+  _globals['_UNLINKATTACKERSREQUEST']._serialized_start=1955
+  _globals['_UNLINKATTACKERSREQUEST']._serialized_end=2003
+  _globals['_UNLINKATTACKERSRESPONSE']._serialized_start=2005
+  _globals['_UNLINKATTACKERSRESPONSE']._serialized_end=2054
+  _globals['_MERGEIDENTITIESREQUEST']._serialized_start=2056
+  _globals['_MERGEIDENTITIESREQUEST']._serialized_end=2121
+  _globals['_MERGEIDENTITIESRESPONSE']._serialized_start=2123
+  _globals['_MERGEIDENTITIESRESPONSE']._serialized_end=2191
+  _globals['_UNMERGEIDENTITYREQUEST']._serialized_start=2193
+  _globals['_UNMERGEIDENTITYREQUEST']._serialized_end=2237
+  _globals['_UNMERGEIDENTITYRESPONSE']._serialized_start=2239
+  _globals['_UNMERGEIDENTITYRESPONSE']._serialized_end=2307
+  _globals['_LISTCAMPAIGNSREQUEST']._serialized_start=2309
+  _globals['_LISTCAMPAIGNSREQUEST']._serialized_end=2370
+  _globals['_LISTCAMPAIGNSRESPONSE']._serialized_start=2372
+  _globals['_LISTCAMPAIGNSRESPONSE']._serialized_end=2464
+  _globals['_CAMPAIGN']._serialized_start=2466
+  _globals['_CAMPAIGN']._serialized_end=2554
+  _globals['_ASSIGNCAMPAIGNREQUEST']._serialized_start=2556
+  _globals['_ASSIGNCAMPAIGNREQUEST']._serialized_end=2640
+  _globals['_ASSIGNCAMPAIGNRESPONSE']._serialized_start=2642
+  _globals['_ASSIGNCAMPAIGNRESPONSE']._serialized_end=2709
+  _globals['_DIRECTORYSERVICE']._serialized_start=2712
+  _globals['_DIRECTORYSERVICE']._serialized_end=4454
 # @@protoc_insertion_point(module_scope)

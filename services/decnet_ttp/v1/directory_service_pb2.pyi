@@ -95,6 +95,34 @@ class GetAttackerResponse(_message.Message):
     attacker: Attacker
     def __init__(self, attacker: _Optional[_Union[Attacker, _Mapping]] = ...) -> None: ...
 
+class ResolveIdentitiesRequest(_message.Message):
+    __slots__ = ("queries",)
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    queries: _containers.RepeatedCompositeFieldContainer[MembershipQuery]
+    def __init__(self, queries: _Optional[_Iterable[_Union[MembershipQuery, _Mapping]]] = ...) -> None: ...
+
+class MembershipQuery(_message.Message):
+    __slots__ = ("attacker_uuid", "default_identity_uuid")
+    ATTACKER_UUID_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_IDENTITY_UUID_FIELD_NUMBER: _ClassVar[int]
+    attacker_uuid: str
+    default_identity_uuid: str
+    def __init__(self, attacker_uuid: _Optional[str] = ..., default_identity_uuid: _Optional[str] = ...) -> None: ...
+
+class ResolveIdentitiesResponse(_message.Message):
+    __slots__ = ("memberships",)
+    MEMBERSHIPS_FIELD_NUMBER: _ClassVar[int]
+    memberships: _containers.RepeatedCompositeFieldContainer[ResolvedMembership]
+    def __init__(self, memberships: _Optional[_Iterable[_Union[ResolvedMembership, _Mapping]]] = ...) -> None: ...
+
+class ResolvedMembership(_message.Message):
+    __slots__ = ("attacker_uuid", "identity_uuid")
+    ATTACKER_UUID_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_UUID_FIELD_NUMBER: _ClassVar[int]
+    attacker_uuid: str
+    identity_uuid: str
+    def __init__(self, attacker_uuid: _Optional[str] = ..., identity_uuid: _Optional[str] = ...) -> None: ...
+
 class ListIdentitiesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]

@@ -52,6 +52,11 @@ class DirectoryServiceStub:
                 request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.GetAttackerRequest.SerializeToString,
                 response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.GetAttackerResponse.FromString,
                 _registered_method=True)
+        self.ResolveIdentities = channel.unary_unary(
+                '/decnet_ttp.v1.DirectoryService/ResolveIdentities',
+                request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ResolveIdentitiesRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ResolveIdentitiesResponse.FromString,
+                _registered_method=True)
         self.ListIdentities = channel.unary_unary(
                 '/decnet_ttp.v1.DirectoryService/ListIdentities',
                 request_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIdentitiesRequest.SerializeToString,
@@ -156,6 +161,15 @@ class DirectoryServiceServicer:
         """Returns one attacker by UUID or address.
 
         Errors include: NOT_FOUND (no such attacker), INVALID_ARGUMENT (neither is given, or malformed).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveIdentities(self, request, context):
+        """Returns the identities of attackers, in the order of the request, and makes those that are asked for.
+
+        Errors include: INVALID_ARGUMENT (malformed id, more than 10 000 attackers).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -318,6 +332,11 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.GetAttackerRequest.FromString,
                     response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.GetAttackerResponse.SerializeToString,
             ),
+            'ResolveIdentities': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveIdentities,
+                    request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ResolveIdentitiesRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ResolveIdentitiesResponse.SerializeToString,
+            ),
             'ListIdentities': grpc.unary_unary_rpc_method_handler(
                     servicer.ListIdentities,
                     request_deserializer=decnet__ttp_dot_v1_dot_directory__service__pb2.ListIdentitiesRequest.FromString,
@@ -476,6 +495,33 @@ class DirectoryService:
             '/decnet_ttp.v1.DirectoryService/GetAttacker',
             decnet__ttp_dot_v1_dot_directory__service__pb2.GetAttackerRequest.SerializeToString,
             decnet__ttp_dot_v1_dot_directory__service__pb2.GetAttackerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveIdentities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.DirectoryService/ResolveIdentities',
+            decnet__ttp_dot_v1_dot_directory__service__pb2.ResolveIdentitiesRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_directory__service__pb2.ResolveIdentitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,
