@@ -17,8 +17,9 @@ from attribution.stored import ATTACKERS, REGISTRY, fetch, many, record, states
 from decnet_ttp.attribution.batch import Batch
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.directory import Membership, stub_identity
-from decnet_ttp.attribution.identity_feed import MAX_NAMED, named
+from decnet_ttp.attribution.identity_feed import MAX_NAMED, Word, named
 from decnet_ttp.attribution.membership import MembershipFollower
+from decnet_ttp.attribution.revisits import LOOKS_S, Revisits
 from decnet_ttp.attribution.store import Store
 from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus, ensure_streams
@@ -175,7 +176,7 @@ async def test_only_those_who_are_named_are_asked_for(database: Database, bus: B
     directory = ToldDirectory()
 
     async def asked() -> bool:
-        return len(directory.asked) == 2
+        return len(directory.asked) >= 2
 
     async with following(database, bus, directory):
         await bus.js.publish("identity.merged", b"\xff no envelope")
@@ -184,6 +185,45 @@ async def test_only_those_who_are_named_are_asked_for(database: Database, bus: B
         await until(asked)
     assert sorted(directory.asked[0]) == ATTACKERS
     assert directory.asked[1] == [ATTACKERS[2]]
+
+
+async def test_a_directory_that_is_written_after_the_word_is_followed(
+    database: Database, bus: Bus
+) -> None:
+    """Ingest, for one, reads the word itself and writes the directory then."""
+    await record(Store(database, REGISTRY), many(11, 60))
+    directory = ToldDirectory()
+
+    async def asked() -> bool:
+        return len(directory.asked) >= 2
+
+    async def moved() -> bool:
+        return await identities(database) == {TOGETHER}
+
+    async with following(database, bus, directory):
+        await tell(bus, "identity.formed", observation_uuids=[str(item) for item in ATTACKERS])
+        await until(asked)
+        directory.identities = dict.fromkeys(ATTACKERS, TOGETHER)
+        await until(moved)
+
+
+def test_word_is_looked_at_again_ever_later_and_then_no_more() -> None:
+    revisits, when = Revisits(), []
+    revisits.add(Word({OTHER}, {OTHER}), 100.0)
+    while (due := revisits.next_s()) is not None:
+        assert revisits.take(due - 0.001) == Word()
+        assert revisits.take(due) == Word({OTHER}, {OTHER})
+        when.append(due - 100.0)
+    assert when == list(LOOKS_S)
+
+
+def test_word_that_comes_meanwhile_holds_nothing_up() -> None:
+    revisits = Revisits()
+    for step in range(4):
+        revisits.add(Word({UUID(int=step)}), 0.1 * step)
+        revisits.take(0.1 * step)
+    assert revisits.next_s() == LOOKS_S[1]
+    assert len(revisits.take(LOOKS_S[1]).named) == 4
 
 
 async def test_after_a_failure_everybody_is_compared(database: Database, bus: Bus) -> None:

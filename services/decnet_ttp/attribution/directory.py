@@ -14,9 +14,9 @@ from decnet_ttp.v1.directory_service_pb2 import (
     GetIdentityRequest,
     GetIdentityResponse,
     MembershipQuery,
+    ResolvedMembership,
     ResolveIdentitiesRequest,
     ResolveIdentitiesResponse,
-    ResolvedMembership,
 )
 from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
 

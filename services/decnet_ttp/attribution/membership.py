@@ -16,6 +16,7 @@ from decnet_ttp.attribution.directory import Directory, Membership
 from decnet_ttp.attribution.identity_feed import IdentityFeed, Word
 from decnet_ttp.attribution.mergers import depth
 from decnet_ttp.attribution.primitives import Registry
+from decnet_ttp.attribution.revisits import Revisits
 from decnet_ttp.attribution.rows import columns
 from decnet_ttp.attribution.series import SeriesKey, Transition
 from decnet_ttp.attribution.store import WRITER_LOCK, Store, count_observations
@@ -68,8 +69,9 @@ _log = logging.getLogger(__name__)
 class MembershipFollower:
     """Compares what was recorded with what the directory says, and moves what differs.
 
-    Whom the bus names is compared at once, and everybody now and then: the bus may have been away,
-    the directory may be written later than the word of it came, or by hand.
+    Whom the bus names is compared at once and again some seconds later, since the directory may be
+    written by who reads the same word; everybody is compared now and then, since the bus may have
+    been away and the directory may be written by hand.
 
     Args:
         database: Where the observations are.
@@ -93,6 +95,7 @@ class MembershipFollower:
         self._directory = directory
         self._registry = registry
         self._period_s = period_s
+        self._revisits = Revisits()
 
     async def run(self, client: Client, stop: asyncio.Event) -> None:
         """Follow until `stop`.
@@ -114,12 +117,16 @@ class MembershipFollower:
         """Do what the bus says until the next comparison of everybody is due."""
         loop = asyncio.get_running_loop()
         due = loop.time() + self._period_s
-        while not stop.is_set() and (left := due - loop.time()) > 0:
+        while not stop.is_set() and loop.time() < due:
+            left = min(due, self._revisits.next_s() or due) - loop.time()
             try:
                 word = await unless_stopped(stop, asyncio.wait_for(feed.next(), left))
             except TimeoutError:
-                return
+                word = None
             if word is not None:
+                self._revisits.add(word, loop.time())
+            word = self._revisits.take(loop.time())
+            if word.named:
                 await self.follow(word)
 
     async def follow(self, word: Word) -> int:
