@@ -13,10 +13,12 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from decnet_ttp.runtime.bus import TTP_STREAM, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.tag_store.adjustments import AdjustmentRow
 from decnet_ttp.v1 import (
     directory_service_pb2_grpc,
     export_service_pb2_grpc,
     rollup_service_pb2_grpc,
+    rule_pb2,
     scope_pb2,
     tag_pb2,
     tag_store_service_pb2_grpc,
@@ -88,6 +90,32 @@ def group(
         decky_id=decky,
         tags=tags,
     )
+
+
+def verdict(
+    attacker: UUID,
+    amount: float,
+    *,
+    at: int | None = 1,
+    source_id: str = "intel:1",
+    rule_version: int = 1,
+) -> AdjustmentRow:
+    """Return what R0058 makes of a verdict; the time is in ticks."""
+    reason = "aggregate verdict of intel providers"
+    return AdjustmentRow(attacker, "R0058", rule_version, amount, reason, "intel", source_id, at)
+
+
+_MODES = {
+    "enabled": rule_pb2.RULE_MODE_ENABLED,
+    "disabled": rule_pb2.RULE_MODE_DISABLED,
+    "clipped": rule_pb2.RULE_MODE_CLIPPED,
+}
+
+
+def adjusting_rule(mode: str = "enabled", *, ceiling: float = 0.7) -> rule_pb2.Rule:
+    """Return R0058 in some state, as the rule-store sends it."""
+    state = rule_pb2.RuleState(mode=_MODES[mode], confidence_max=ceiling)
+    return rule_pb2.Rule(rule_id="R0058", rule_version=1, state=state)
 
 
 FLEET = scope_pb2.Scope(fleet=scope_pb2.FleetScope())

@@ -20,16 +20,20 @@ from hypothesis.stateful import (
 )
 
 from decnet_ttp.core.errors import FailedPreconditionError, NotFoundError
+from decnet_ttp.tag_store.adjustments import AdjustmentRow, Adjustments
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
+from decnet_ttp.tag_store.effects import NO_EFFECT, Effect
+from decnet_ttp.tag_store.fleet_settling import settle
 from decnet_ttp.tag_store.identities import Identities
 from decnet_ttp.tag_store.life_cycle import LifeCycle
 from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.rollup_reader import RollupFilter, read_cells
+from decnet_ttp.tag_store.rule_states import RuleStates, Subject
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1 import tag_pb2
-from tag_store.samples import DAY_S, NOON, draft, group
+from tag_store.samples import DAY_S, NOON, adjusting_rule, draft, group, verdict
 
 ATTACKERS = [UUID(int=number) for number in (1, 2, 3)]
 IDENTITIES = [UUID(int=number) for number in (101, 102, 103)]
@@ -42,7 +46,7 @@ _tags = st.builds(
     st.sampled_from(("T1059.004", "T1059", "T1105")),
     st.sampled_from((0.3, 0.6, 0.85, 0.9)),
     st.one_of(st.none(), st.sampled_from((NOON, NOON + 7, NOON - DAY_S))),
-    st.sampled_from(("command", "file")),
+    st.sampled_from(("command", "file", "session")),
 )
 _anchors = st.one_of(
     st.tuples(st.sampled_from(ATTACKERS), st.none()),
@@ -56,10 +60,16 @@ _groups = st.builds(
     st.lists(_tags, min_size=1, max_size=5),
     _anchors,
 )
+_verdicts = st.builds(
+    lambda attacker, at, amount: verdict(attacker, amount, at=at, source_id=f"v{at}{amount}"),
+    st.sampled_from(ATTACKERS),
+    st.integers(1, 6),
+    st.sampled_from((0.05, 0.3, -0.1, -1.0, 0.0)),
+)
 _batches = st.lists(_groups, min_size=1, max_size=3)
 
 _EMPTY = """
-    TRUNCATE tags, attackers, identities, outbox, purges, fleet_recounts,
+    TRUNCATE tags, attackers, identities, outbox, purges, fleet_recounts, attacker_adjustments,
         rollup_attacker, rollup_identity, rollup_fleet, rollup_fleet_day
 """
 _IDENTITY_COUNT = """
@@ -87,6 +97,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.writer = TagWriter(self.database, lambda: None)
         self.identities = Identities(self.database)
         self.life_cycle = LifeCycle(self.database)
+        self.adjustments = Adjustments(self.database, RuleStates([adjusting_rule()]), large_tags=3)
+        self.verdicts: dict[UUID, tuple[int, str, float]] = {}
 
     def _note(self, batch: list[tag_pb2.TagGroup]) -> None:
         self.known |= {
@@ -141,16 +153,24 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(attacker=st.sampled_from(ATTACKERS))
     def purge_attacker(self, attacker: UUID) -> None:
         self._purge(Scope(ScopeKind.ATTACKER, attacker))
+        self._forget_verdicts()
 
     @rule(identity=st.sampled_from(IDENTITIES))
     def purge_identity(self, identity: UUID) -> None:
         gone = self._tree(identity)
         self._purge(Scope(ScopeKind.IDENTITY, identity))
+        self._forget_verdicts()
         self.merged = {
             loser: winner
             for loser, winner in self.merged.items()
             if loser not in gone and winner not in gone
         }
+
+    def _forget_verdicts(self) -> None:
+        """A purge forgets what was said of those it deletes."""
+        kept = self.run(self.adjustments.standing(ATTACKERS))
+        left = {each.attacker for each in kept}
+        self.verdicts = {who: said for who, said in self.verdicts.items() if who in left}
 
     def _purge(self, scope: Scope) -> None:
         try:
@@ -169,6 +189,43 @@ class StoreMachine(RuleBasedStateMachine):
 
         self.run(work())
 
+    @rule(verdicts=st.lists(_verdicts, min_size=1, max_size=3), batch=_batches)
+    def judge_while_writing(
+        self, verdicts: list[AdjustmentRow], batch: list[tag_pb2.TagGroup]
+    ) -> None:
+        async def work() -> None:
+            await asyncio.gather(
+                *(self.adjustments.take([each]) for each in verdicts),
+                self.writer.write(batch, silent=True),
+            )
+            assert await self.adjustments.take(verdicts) == 0
+
+        self.run(work())
+        for row in verdicts:
+            said = (row.observed_at or 0, row.source_id, row.amount)
+            known = self.verdicts.get(row.attacker_uuid)
+            if known is None or known[:2] < said[:2]:
+                self.verdicts[row.attacker_uuid] = said
+
+    @rule(mode=st.sampled_from(("enabled", "disabled", "clipped", "gone")))
+    def change_the_rule(self, mode: str) -> None:
+        self.adjustments.states = RuleStates([] if mode == "gone" else [adjusting_rule(mode)])
+        self.run(self.adjustments.sweep())
+        assert self.run(self.adjustments.sweep()) == 0
+
+    @invariant()
+    def the_newest_verdict_counts(self) -> None:
+        async def compare() -> None:
+            assert self.adjustments.states is not None
+            for attacker, (_, _, amount) in self.verdicts.items():
+                subject = Subject(attacker, None, "intel")
+                ceiling = self.adjustments.states.ceiling("R0058", subject, 0)
+                expected = Effect(amount, ceiling if amount > 0 else 1.0)
+                (standing,) = await self.adjustments.standing([attacker])
+                assert standing.in_force == (expected if ceiling and amount else NO_EFFECT)
+
+        self.run(compare())
+
     def _tree(self, root: UUID) -> set[UUID]:
         tree = {root}
         while more := {loser for loser, winner in self.merged.items() if winner in tree} - tree:
@@ -177,6 +234,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def rollups_equal_a_recount(self) -> None:
+        self.run(settle(self.database))
         found = self.run(recount(self.database, repair=False))
         assert [each.differing for each in found] == [0, 0, 0, 0]
 

@@ -13,12 +13,15 @@ from decnet_ttp.attack.loader import load_catalogue
 from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams_until_done
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.server import Server
+from decnet_ttp.tag_store.adjusting_rules import AdjustingRules
+from decnet_ttp.tag_store.adjustments import Adjustments
 from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.directory_servicer import DirectoryServicer
 from decnet_ttp.tag_store.export_servicer import ExportServicer
 from decnet_ttp.tag_store.figures import Figures, Tally
+from decnet_ttp.tag_store.fleet_settling import FleetSettling
 from decnet_ttp.tag_store.names import Names
 from decnet_ttp.tag_store.outbox_gauge import OutboxGauge
 from decnet_ttp.tag_store.relay import Relay
@@ -48,6 +51,8 @@ class TagStore:
     relay: Relay
     gauge: OutboxGauge
     retention: Retention
+    settling: FleetSettling
+    adjusting_rules: AdjustingRules
 
     async def serve(self) -> None:
         """Serve until SIGTERM or `server.request_stop`.
@@ -62,6 +67,8 @@ class TagStore:
                 self.relay.run,
                 self.gauge.run,
                 self.retention.run,
+                self.settling.run,
+                self.adjusting_rules.run,
             ],
         )
 
@@ -102,6 +109,8 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
     gauge = OutboxGauge(database, settings.outbox_limit)
     limit = AnnouncementLimit(settings.announce_per_minute)
     writer = TagWriter(database, relay.wake, tally, limit=limit, gauge=gauge)
+    # Nothing is adjusted before the states of the rules are known.
+    adjustments = Adjustments(database, None)
     server = Server(
         settings,
         name="tag-store",
@@ -110,7 +119,7 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
     )
     server.add(
         add_TagStoreServiceServicer_to_server,
-        TagServicer(writer, database, directory, names, gauge),
+        TagServicer(writer, database, directory, names, gauge, adjustments),
         "decnet_ttp.v1.TagStoreService",
     )
     server.add(
@@ -125,11 +134,19 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
     )
     server.add(
         add_ExportServiceServicer_to_server,
-        ExportServicer(database, directory, names),
+        ExportServicer(database, directory, names, adjustments),
         "decnet_ttp.v1.ExportService",
     )
     try:
-        yield TagStore(server, database, relay, gauge, Retention(database, settings.retention_days))
+        yield TagStore(
+            server,
+            database,
+            relay,
+            gauge,
+            Retention(database, settings.retention_days),
+            FleetSettling(database),
+            AdjustingRules(settings, adjustments),
+        )
     finally:
         await database.close()
 

@@ -52,6 +52,7 @@ class TagRow(NamedTuple):
     rule_id: str
     attack_release: str
     evidence: bytes
+    confidence_fixed: bool
 
     @property
     def seen_at(self) -> int:
@@ -263,4 +264,5 @@ class Batch:
             rule_id,
             release,
             evidence,
+            tag.confidence_fixed,
         )

@@ -9,10 +9,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from decnet_ttp.core.addresses import canonical_ip
 from decnet_ttp.core.errors import InvalidArgumentError
+from decnet_ttp.tag_store.adjustments import Adjustment, Standing
 from decnet_ttp.tag_store.batch import TagRow
 from decnet_ttp.tag_store.directory import AttackerRow
+from decnet_ttp.tag_store.effects import adjusted
 from decnet_ttp.tag_store.names import Names
 from decnet_ttp.tag_store.phases import Decky
+from decnet_ttp.tag_store.rollup_counts import adjustable
 from decnet_ttp.tag_store.rollup_reader import CellCount
 from decnet_ttp.tag_store.ticks import to_ticks, to_timestamp
 from decnet_ttp.v1 import directory_service_pb2, rollup_service_pb2, scope_pb2, tag_pb2
@@ -36,8 +39,14 @@ def read_time(stamp: Timestamp, field: str) -> int:
         ) from error
 
 
-def tag_message(row: TagRow, names: Names) -> tag_pb2.Tag:
-    """Return a stored tag."""
+def tag_message(row: TagRow, names: Names, standing: Standing | None = None) -> tag_pb2.Tag:
+    """Return a stored tag.
+
+    Args:
+        row: The tag.
+        names: Names of the ATT&CK release.
+        standing: Verdicts about its attacker; None when there are none.
+    """
     sub_technique_id = row.sub_technique_id or ""
     tag = tag_pb2.Tag(
         uuid=str(row.uuid),
@@ -61,10 +70,30 @@ def tag_message(row: TagRow, names: Names) -> tag_pb2.Tag:
         attack_release=row.attack_release,
         mitre_uri=names.link(row.technique_id, sub_technique_id),
         create_time=to_timestamp(row.created_at),
+        effective_confidence=row.confidence,
     )
     if row.observed_at is not None:
         tag.observe_time.CopyFrom(to_timestamp(row.observed_at))
+    if standing is not None and adjustable(row):
+        tag.effective_confidence = adjusted(row.confidence, standing.in_force)
+        tag.adjustments.extend(_adjustment(each) for each in standing.acting)
     return tag
+
+
+def _adjustment(adjustment: Adjustment) -> tag_pb2.Adjustment:
+    row = adjustment.row
+    message = tag_pb2.Adjustment(
+        rule_id=row.rule_id,
+        rule_version=row.rule_version,
+        amount=row.amount,
+        ceiling=adjustment.ceiling,
+        reason=row.reason,
+        source_kind=row.source_kind,
+        source_id=row.source_id,
+    )
+    if row.observed_at is not None:
+        message.observe_time.CopyFrom(to_timestamp(row.observed_at))
+    return message
 
 
 def technique_message(cell: CellCount, names: Names) -> rollup_service_pb2.TechniqueRow:

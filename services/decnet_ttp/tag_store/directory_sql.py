@@ -67,6 +67,11 @@ class Sightings:
             first, last = min(first, known[0]), max(last, known[1])
         self._seen[attacker] = (first, last)
 
+    @property
+    def attackers(self) -> list[UUID]:
+        """Who was seen."""
+        return list(self._seen)
+
     def columns(self) -> tuple[list[UUID], list[int], list[int]]:
         """Return uuids, first and last times, as parallel lists."""
         return (
@@ -107,24 +112,34 @@ async def link_loose(connection: Any, links: Mapping[UUID, UUID]) -> None:
         await connection.execute(_LINK, list(links), list(links.values()))
 
 
-async def note_anchors(connection: Any, rows: Iterable[TagRow]) -> None:
-    """Make sure that whoever new tags are about is in the directory.
-
-    Attackers that a producer named by uuid alone get a row without an address. A tag that names
-    both attacker and identity makes an attacker that belongs to no identity a member of it, unless
-    somebody took it out of one.
-    """
+def sightings_of(rows: Iterable[TagRow]) -> Sightings:
+    """Return when tags saw their attackers."""
     sightings = Sightings()
-    identities: set[UUID] = set()
-    links: dict[UUID, UUID] = {}
     for row in rows:
         if row.attacker_uuid is not None:
             seen = row.seen_at
             sightings.add(row.attacker_uuid, seen, seen)
+    return sightings
+
+
+async def note_anchors(connection: Any, sightings: Sightings, rows: Iterable[TagRow]) -> None:
+    """Make sure that the directory knows what new tags say of their anchors.
+
+    A tag that names both attacker and identity makes an attacker that belongs to no identity a
+    member of it, unless somebody took it out of one.
+
+    Args:
+        connection: Where.
+        sightings: When the tags saw their attackers, all of whom have rows.
+        rows: The tags.
+    """
+    identities: set[UUID] = set()
+    links: dict[UUID, UUID] = {}
+    for row in rows:
         if row.identity_uuid is not None:
             identities.add(row.identity_uuid)
             if row.attacker_uuid is not None:
                 links.setdefault(row.attacker_uuid, row.identity_uuid)
-    await make_attackers(connection, sightings)
+    await widen(connection, sightings)
     await make_identities(connection, identities)
     await link_loose(connection, links)

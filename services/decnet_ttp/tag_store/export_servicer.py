@@ -9,6 +9,7 @@ from uuid import UUID
 
 import grpc
 
+from decnet_ttp.tag_store.adjustments import Adjustments
 from decnet_ttp.tag_store.convert import tag_message, technique_message
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
@@ -26,7 +27,10 @@ _TAGS_PER_MESSAGE = 1_000
 class ExportServicer(ExportServiceServicer):
     """Streams a scope, a page in memory at a time."""
 
-    def __init__(self, database: Database, directory: Directory, names: Names) -> None:
+    def __init__(
+        self, database: Database, directory: Directory, names: Names, adjustments: Adjustments
+    ) -> None:
+        self._adjustments = adjustments
         self._database = database
         self._directory = directory
         self._names = names
@@ -53,7 +57,13 @@ class ExportServicer(ExportServiceServicer):
             )
             if rows:
                 past = rows[-1].seq
-                yield pb.ExportTagsResponse(tags=[tag_message(row, self._names) for row in rows])
+                standing = await self._adjustments.of_tags(rows)
+                yield pb.ExportTagsResponse(
+                    tags=[
+                        tag_message(row, self._names, standing.get(row.attacker_uuid))
+                        for row in rows
+                    ]
+                )
             if len(rows) < _TAGS_PER_MESSAGE:
                 return
 

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
 from decnet_ttp.tag_store.database import Database
-from decnet_ttp.tag_store.deletion import BATCH_TAGS, delete_tags, settle
+from decnet_ttp.tag_store.deletion import BATCH_TAGS, delete_tags
+from decnet_ttp.tag_store.fleet_settling import settle
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ _RECORD = """
 _RECORD_COUNT = "UPDATE purges SET tags = $2 WHERE uuid = $1"
 _FORGET = (
     "DELETE FROM attacker_facts WHERE attacker_uuid = ANY($1::uuid[])",
+    "DELETE FROM attacker_adjustments WHERE attacker_uuid = ANY($1::uuid[])",
     "DELETE FROM attacker_intel WHERE attacker_uuid = ANY($1::uuid[])",
     "DELETE FROM sessions WHERE attacker_uuid = ANY($1::uuid[])",
     "DELETE FROM decky_attackers WHERE attacker_uuid = ANY($1::uuid[])",

@@ -8,25 +8,41 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
 from decnet_ttp.tag_store.rollup_counts import HIGH_FROM, MEDIUM_FROM
 
 _log = logging.getLogger(__name__)
 
-#: Day, cell and band of a row of `tags t JOIN cells c`, as the roll-ups' keys have them.
-TAG_KEY = f"""
+
+def tag_key(confidence: str) -> str:
+    """Return day, cell and band of a row of `tags t JOIN cells c`, as the roll-ups' keys have them.
+
+    Args:
+        confidence: Expression of the confidence that counts.
+    """
+    return f"""
     (coalesce(t.observed_at, t.created_at) AT TIME ZONE 'UTC')::date AS day, c.id AS cell_id,
-    (CASE WHEN t.confidence < {MEDIUM_FROM} THEN 1
-        WHEN t.confidence < {HIGH_FROM} THEN 2 ELSE 3 END)::smallint AS band
-"""
+    (CASE WHEN {confidence} < {MEDIUM_FROM} THEN 1
+        WHEN {confidence} < {HIGH_FROM} THEN 2 ELSE 3 END)::smallint AS band
+    """
+
+
+def tag_figures(confidence: str) -> str:
+    """Return what roll-ups keep of tags.
+
+    Args:
+        confidence: Expression of the confidence that counts.
+    """
+    return f"""
+    count(*) AS count, min(coalesce(t.observed_at, t.created_at)) AS first_seen,
+    max(coalesce(t.observed_at, t.created_at)) AS last_seen, max({confidence}) AS confidence_max
+    """
+
+
 #: How a tag leads to its cell.
 TAG_CELL = """
     c.tactic = t.tactic AND c.technique_id = t.technique_id
     AND c.sub_technique_id IS NOT DISTINCT FROM t.sub_technique_id
-"""
-#: What roll-ups keep of tags.
-TAG_FIGURES = """
-    count(*) AS count, min(coalesce(t.observed_at, t.created_at)) AS first_seen,
-    max(coalesce(t.observed_at, t.created_at)) AS last_seen, max(t.confidence) AS confidence_max
 """
 #: The same of roll-ups `r` that are added up.
 SUMS = """
@@ -45,8 +61,8 @@ _COUNT = f"""
     CREATE TEMPORARY TABLE recounted ON COMMIT DROP AS
     SELECT t.attacker_uuid,
         CASE WHEN t.attacker_uuid IS NULL THEN t.identity_uuid END AS identity_uuid,
-        {TAG_KEY}, {TAG_FIGURES}
-    FROM tags t JOIN cells c ON {TAG_CELL}
+        {tag_key(EFFECTIVE)}, {tag_figures(EFFECTIVE)}
+    FROM tags t JOIN cells c ON {TAG_CELL} {TAG_EFFECT}
     GROUP BY 1, 2, 3, 4, 5
 """  # noqa: S608
 _FIGURES = ("count", "first_seen", "last_seen", "confidence_max")

@@ -9,6 +9,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from decnet_ttp.tag_store.batch import TagRow
+from decnet_ttp.tag_store.effects import FIXED_KINDS, NO_EFFECT, Effect, adjusted
 from decnet_ttp.tag_store.ticks import TICKS_PER_DAY
 
 #: Lowest confidences of the bands MEDIUM and HIGH of the proto's ConfidenceBand.
@@ -61,38 +62,59 @@ class RollupCounts:
     fleet: dict[tuple[int, int], Count]
 
 
-def _merge(target: dict[AnchorKey, Count], key: AnchorKey, row: TagRow, seen: int) -> None:
+def _merge(target: dict[AnchorKey, Count], key: AnchorKey, confidence: float, seen: int) -> None:
     count = target.get(key)
     if count is None:
-        target[key] = Count(1, seen, seen, row.confidence)
+        target[key] = Count(1, seen, seen, confidence)
         return
     count.count += 1
     count.first_seen = min(count.first_seen, seen)
     count.last_seen = max(count.last_seen, seen)
-    count.confidence_max = max(count.confidence_max, row.confidence)
+    count.confidence_max = max(count.confidence_max, confidence)
 
 
 def _anchor(value: UUID | None) -> int:
     return 0 if value is None else value.int
 
 
-def count_rows(rows: Iterable[TagRow], cells: Mapping[Cell, int]) -> RollupCounts:
+def adjustable(row: TagRow) -> bool:
+    """Whether verdicts about its attacker change what a tag counts for."""
+    return not (row.confidence_fixed or row.attacker_uuid is None or row.source_kind in FIXED_KINDS)
+
+
+def effective_confidence(row: TagRow, effects: Mapping[UUID, Effect]) -> float:
+    """Return what a tag counts for.
+
+    Args:
+        row: The tag.
+        effects: The effect on each attacker that has one.
+    """
+    if row.attacker_uuid is None or not adjustable(row):
+        return row.confidence
+    return adjusted(row.confidence, effects.get(row.attacker_uuid, NO_EFFECT))
+
+
+def count_rows(
+    rows: Iterable[TagRow], cells: Mapping[Cell, int], effects: Mapping[UUID, Effect]
+) -> RollupCounts:
     """Count rows.
 
     Args:
         rows: New tags.
         cells: Ids of all their cells.
+        effects: The effect on each attacker that has one.
     """
     attackers: dict[AnchorKey, Count] = {}
     identities: dict[AnchorKey, Count] = {}
     for row in rows:
         seen = row.created_at if row.observed_at is None else row.observed_at
         cell = cells[row.tactic, row.technique_id, row.sub_technique_id]
-        day, band = seen // TICKS_PER_DAY, band_of(row.confidence)
+        confidence = effective_confidence(row, effects) if effects else row.confidence
+        day, band = seen // TICKS_PER_DAY, band_of(confidence)
         if row.attacker_uuid is not None:
-            _merge(attackers, (row.attacker_uuid.int, day, cell, band), row, seen)
+            _merge(attackers, (row.attacker_uuid.int, day, cell, band), confidence, seen)
         else:
-            _merge(identities, (_anchor(row.identity_uuid), day, cell, band), row, seen)
+            _merge(identities, (_anchor(row.identity_uuid), day, cell, band), confidence, seen)
     fleet_days: dict[tuple[int, int, int], Count] = {}
     fleet: dict[tuple[int, int], Count] = {}
     for source in (attackers, identities):

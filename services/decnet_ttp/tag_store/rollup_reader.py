@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
 from decnet_ttp.tag_store.rollup_counts import HIGH_FROM, MEDIUM_FROM
 from decnet_ttp.tag_store.scopes import IDENTITIES, Scope, ScopeKind
 
@@ -81,12 +82,13 @@ _CELLS = """
 # A session's tags are few and found through their index: no roll-up could be cheaper to read.
 _SESSION = f"""
     SELECT t.tactic, t.technique_id, coalesce(t.sub_technique_id, ''), count(*),
-        min(t.seen), max(t.seen), max(t.confidence), 0::bigint
+        min(t.seen), max(t.seen), max(t.effective), 0::bigint
     FROM (
-        SELECT *, coalesce(observed_at, created_at) AS seen FROM tags WHERE session_id = $1
+        SELECT t.*, {EFFECTIVE} AS effective, coalesce(t.observed_at, t.created_at) AS seen
+        FROM tags t {TAG_EFFECT} WHERE t.session_id = $1
     ) t
-    WHERE CASE WHEN t.confidence < {MEDIUM_FROM} THEN 1
-            WHEN t.confidence < {HIGH_FROM} THEN 2 ELSE 3 END >= $2::smallint
+    WHERE CASE WHEN t.effective < {MEDIUM_FROM} THEN 1
+            WHEN t.effective < {HIGH_FROM} THEN 2 ELSE 3 END >= $2::smallint
         AND ($3::date IS NULL OR (t.seen AT TIME ZONE 'UTC')::date >= $3)
         AND ($4::date IS NULL OR (t.seen AT TIME ZONE 'UTC')::date < $4)
     GROUP BY t.tactic, t.technique_id, t.sub_technique_id

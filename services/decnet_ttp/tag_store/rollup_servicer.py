@@ -13,6 +13,7 @@ from decnet_ttp.tag_store.convert import phases_message, read_time, technique_me
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.fields import page_key
+from decnet_ttp.tag_store.fleet_settling import settle
 from decnet_ttp.tag_store.names import Names
 from decnet_ttp.tag_store.phases import read_phases
 from decnet_ttp.tag_store.recount import recount
@@ -140,6 +141,8 @@ class RollupServicer(RollupServiceServicer):
         self, request: pb.RecountRollupsRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.RecountRollupsResponse:
         """Hold the roll-ups against the tags."""
+        # What is noted to be settled is no fault.
+        await settle(self._database)
         found = await recount(self._database, repair=request.repair)
         return pb.RecountRollupsResponse(
             rollups=[

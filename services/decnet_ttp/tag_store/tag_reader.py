@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from decnet_ttp.tag_store.batch import TagRow
 from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
 from decnet_ttp.tag_store.scopes import MEMBERS, TAG_CONDITIONS, Scope, ScopeKind
 
 #: Tags that a filter reads for one page at most; of each of many members at least so many.
@@ -139,7 +140,7 @@ async def read_tags(
         if value := getattr(asked, column):
             where(f"t.{column} = {{}}", value)
     if asked.min_confidence > 0:
-        where("t.confidence >= {}", asked.min_confidence)
+        where(f"{EFFECTIVE} >= {{}}", asked.min_confidence)
     if past_seq is not None:
         where("t.seq > {}" if oldest_first else "t.seq < {}", past_seq)
     if above_seq is not None:
@@ -156,7 +157,9 @@ async def read_tags(
 # S608 below: the statements are put together from constants of ours; every value is bound.
 def _select(conditions: Sequence[str], page: str, columns: str = _COLUMNS) -> str:
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"SELECT {columns} FROM tags t {where} {page}"  # noqa: S608
+    # The effect of the attacker is joined only where a condition speaks of it.
+    join = TAG_EFFECT if EFFECTIVE in where else ""
+    return f"SELECT {columns} FROM tags t {join} {where} {page}"  # noqa: S608
 
 
 def _of_members(

@@ -12,6 +12,8 @@ import grpc
 from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.core.tags import CONFIDENCE_FLOOR
 from decnet_ttp.runtime.paging import encode_token, page_limit, request_arguments
+from decnet_ttp.tag_store.adjustment_drafts import read_adjustments
+from decnet_ttp.tag_store.adjustments import Adjustments
 from decnet_ttp.tag_store.convert import read_time, tag_message
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
@@ -57,8 +59,10 @@ class TagServicer(TagStoreServiceServicer):
         directory: Directory,
         names: Names,
         gauge: OutboxGauge,
+        adjustments: Adjustments,
     ) -> None:
         self._writer = writer
+        self._adjustments = adjustments
         self._database = database
         self._directory = directory
         self._names = names
@@ -69,15 +73,18 @@ class TagServicer(TagStoreServiceServicer):
         self, request: pb.InsertTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.InsertTagsResponse:
         """Store what is new."""
+        adjustments = read_adjustments(request.groups)
         written = await self._writer.write(
             request.groups, silent=request.silent, count_origins=request.count_origins
         )
+        adjusted = await self._adjustments.take(adjustments)
         answer = pb.InsertTagsResponse(
             inserted_count=written.inserted,
             known_count=written.known,
             below_floor_count=written.below_floor,
             announced_count=written.announced,
             suppressed_count=written.held_back,
+            adjusted_count=adjusted,
         )
         if request.count_origins:
             stored: Counter[str] = Counter()
@@ -108,8 +115,12 @@ class TagServicer(TagStoreServiceServicer):
             self._database, located, asked, limit=limit, below=key[0] if key else None
         )
         token = "" if page.next_below is None else encode_token([page.next_below], arguments)
+        standing = await self._adjustments.of_tags(page.rows)
         return pb.ListTagsResponse(
-            tags=[tag_message(row, self._names) for row in page.rows], next_page_token=token
+            tags=[
+                tag_message(row, self._names, standing.get(row.attacker_uuid)) for row in page.rows
+            ],
+            next_page_token=token,
         )
 
     async def PurgeTags(

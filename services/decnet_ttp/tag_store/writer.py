@@ -21,8 +21,9 @@ from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit
 from decnet_ttp.tag_store.announcements import encode_body
 from decnet_ttp.tag_store.batch import MAX_TAGS, Batch, MessageTags, TagRow, TagShapes
 from decnet_ttp.tag_store.cells import Cells
+from decnet_ttp.tag_store.contributions import hold_attackers
 from decnet_ttp.tag_store.database import Database
-from decnet_ttp.tag_store.directory_sql import note_anchors
+from decnet_ttp.tag_store.directory_sql import make_attackers, note_anchors, sightings_of
 from decnet_ttp.tag_store.figures import Tally
 from decnet_ttp.tag_store.outbox_gauge import OutboxGauge
 from decnet_ttp.tag_store.rollup_counts import count_rows
@@ -173,8 +174,13 @@ class TagWriter:
             new = await insert(connection, rows)
             if not new:
                 return [], 0, 0
-            await rollup_sql.add(connection, count_rows(new, cells))
-            await note_anchors(connection, new)
+            sightings = sightings_of(new)
+            await make_attackers(connection, sightings, seen=False)
+            # Held from here on: what counts is the effect on them, and nobody changes it meanwhile.
+            effects = await hold_attackers(connection, sightings.attackers)
+            effects = {uuid: effect for uuid, effect in effects.items() if effect.amount}
+            await rollup_sql.add(connection, count_rows(new, cells, effects))
+            await note_anchors(connection, sightings, new)
             if silent:
                 return new, 0, 0
             return new, *await _fill_outbox(connection, batch, rows, new, self._limit)

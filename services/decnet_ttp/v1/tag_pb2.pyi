@@ -11,21 +11,41 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TagGroup(_message.Message):
-    __slots__ = ("origin_id", "anchor", "session_id", "decky_id", "tags")
+    __slots__ = ("origin_id", "anchor", "session_id", "decky_id", "tags", "adjustments")
     ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
     ANCHOR_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     DECKY_ID_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     origin_id: str
     anchor: _scope_pb2.Anchor
     session_id: str
     decky_id: str
     tags: _containers.RepeatedCompositeFieldContainer[TagDraft]
-    def __init__(self, origin_id: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[TagDraft, _Mapping]]] = ...) -> None: ...
+    adjustments: _containers.RepeatedCompositeFieldContainer[AdjustmentDraft]
+    def __init__(self, origin_id: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., tags: _Optional[_Iterable[_Union[TagDraft, _Mapping]]] = ..., adjustments: _Optional[_Iterable[_Union[AdjustmentDraft, _Mapping]]] = ...) -> None: ...
+
+class AdjustmentDraft(_message.Message):
+    __slots__ = ("source_kind", "source_id", "observe_time", "rule_id", "rule_version", "amount", "reason")
+    SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    OBSERVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    source_kind: str
+    source_id: str
+    observe_time: _timestamp_pb2.Timestamp
+    rule_id: str
+    rule_version: int
+    amount: float
+    reason: str
+    def __init__(self, source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., amount: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class TagDraft(_message.Message):
-    __slots__ = ("source_kind", "source_id", "observe_time", "rule_id", "rule_version", "tactic", "technique_id", "sub_technique_id", "confidence", "evidence", "attack_release")
+    __slots__ = ("source_kind", "source_id", "observe_time", "rule_id", "rule_version", "tactic", "technique_id", "sub_technique_id", "confidence", "evidence", "attack_release", "confidence_fixed")
     SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     OBSERVE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +57,7 @@ class TagDraft(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     ATTACK_RELEASE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIXED_FIELD_NUMBER: _ClassVar[int]
     source_kind: str
     source_id: str
     observe_time: _timestamp_pb2.Timestamp
@@ -48,10 +69,11 @@ class TagDraft(_message.Message):
     confidence: float
     evidence: Evidence
     attack_release: str
-    def __init__(self, source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., tactic: _Optional[str] = ..., technique_id: _Optional[str] = ..., sub_technique_id: _Optional[str] = ..., confidence: _Optional[float] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., attack_release: _Optional[str] = ...) -> None: ...
+    confidence_fixed: bool
+    def __init__(self, source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., tactic: _Optional[str] = ..., technique_id: _Optional[str] = ..., sub_technique_id: _Optional[str] = ..., confidence: _Optional[float] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., attack_release: _Optional[str] = ..., confidence_fixed: _Optional[bool] = ...) -> None: ...
 
 class Tag(_message.Message):
-    __slots__ = ("uuid", "anchor", "session_id", "decky_id", "source_kind", "source_id", "tactic", "tactic_name", "technique_id", "technique_name", "sub_technique_id", "sub_technique_name", "confidence", "rule_id", "rule_version", "evidence", "attack_release", "mitre_uri", "observe_time", "create_time")
+    __slots__ = ("uuid", "anchor", "session_id", "decky_id", "source_kind", "source_id", "tactic", "tactic_name", "technique_id", "technique_name", "sub_technique_id", "sub_technique_name", "confidence", "rule_id", "rule_version", "evidence", "attack_release", "mitre_uri", "observe_time", "create_time", "effective_confidence", "adjustments")
     UUID_FIELD_NUMBER: _ClassVar[int]
     ANCHOR_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +94,8 @@ class Tag(_message.Message):
     MITRE_URI_FIELD_NUMBER: _ClassVar[int]
     OBSERVE_TIME_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     anchor: _scope_pb2.Anchor
     session_id: str
@@ -92,7 +116,29 @@ class Tag(_message.Message):
     mitre_uri: str
     observe_time: _timestamp_pb2.Timestamp
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, uuid: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., tactic: _Optional[str] = ..., tactic_name: _Optional[str] = ..., technique_id: _Optional[str] = ..., technique_name: _Optional[str] = ..., sub_technique_id: _Optional[str] = ..., sub_technique_name: _Optional[str] = ..., confidence: _Optional[float] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., attack_release: _Optional[str] = ..., mitre_uri: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    effective_confidence: float
+    adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
+    def __init__(self, uuid: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., tactic: _Optional[str] = ..., tactic_name: _Optional[str] = ..., technique_id: _Optional[str] = ..., technique_name: _Optional[str] = ..., sub_technique_id: _Optional[str] = ..., sub_technique_name: _Optional[str] = ..., confidence: _Optional[float] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., attack_release: _Optional[str] = ..., mitre_uri: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., effective_confidence: _Optional[float] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ...) -> None: ...
+
+class Adjustment(_message.Message):
+    __slots__ = ("rule_id", "rule_version", "amount", "ceiling", "reason", "source_kind", "source_id", "observe_time")
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    CEILING_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    OBSERVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    rule_id: str
+    rule_version: int
+    amount: float
+    ceiling: float
+    reason: str
+    source_kind: str
+    source_id: str
+    observe_time: _timestamp_pb2.Timestamp
+    def __init__(self, rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., amount: _Optional[float] = ..., ceiling: _Optional[float] = ..., reason: _Optional[str] = ..., source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Evidence(_message.Message):
     __slots__ = ("command", "http_request", "auth_attempt", "file", "session", "email", "intel", "canary_fingerprint", "identity", "credential", "http_fingerprint", "ipv6_leak", "other")

@@ -27,7 +27,7 @@ from decnet_ttp.v1 import tag_pb2 as decnet__ttp_dot_v1_dot_tag__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%decnet_ttp/v1/tag_store_service.proto\x12\rdecnet_ttp.v1\x1a\x19\x64\x65\x63net_ttp/v1/scope.proto\x1a\x17\x64\x65\x63net_ttp/v1/tag.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"c\n\x11InsertTagsRequest\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.TagGroup\x12\x0e\n\x06silent\x18\x02 \x01(\x08\x12\x15\n\rcount_origins\x18\x03 \x01(\x08\"\xbd\x01\n\x12InsertTagsResponse\x12\x16\n\x0einserted_count\x18\x01 \x01(\x03\x12\x13\n\x0bknown_count\x18\x02 \x01(\x03\x12\x19\n\x11\x62\x65low_floor_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x61nnounced_count\x18\x04 \x01(\x03\x12,\n\x07origins\x18\x05 \x03(\x0b\x32\x1b.decnet_ttp.v1.OriginCounts\x12\x18\n\x10suppressed_count\x18\x06 \x01(\x03\"N\n\x0cOriginCounts\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x16\n\x0einserted_count\x18\x02 \x01(\x03\x12\x13\n\x0bknown_count\x18\x03 \x01(\x03\"\xf3\x01\n\x0fListTagsRequest\x12#\n\x05scope\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Scope\x12\x14\n\x0ctechnique_id\x18\x02 \x01(\t\x12\x18\n\x10sub_technique_id\x18\x03 \x01(\t\x12\x0e\n\x06tactic\x18\x04 \x01(\t\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x13\n\x0bsource_kind\x18\x06 \x01(\t\x12\x16\n\x0emin_confidence\x18\x07 \x01(\x01\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\x12\x16\n\x0e\x61ttack_release\x18\n \x01(\t\"M\n\x10ListTagsResponse\x12 \n\x04tags\x18\x01 \x03(\x0b\x32\x12.decnet_ttp.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x10PurgeTagsRequest\x12#\n\x05scope\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Scope\x12\x14\n\x0crequested_by\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\">\n\x11PurgeTagsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\x12\x12\n\npurge_uuid\x18\x02 \x01(\t\"j\n\x11VacuumTagsRequest\x12/\n\x0b\x62\x65\x66ore_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsource_kind\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"+\n\x12VacuumTagsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\"\x12\n\x10GetStatusRequest\"\xac\x01\n\x11GetStatusResponse\x12\x16\n\x0eschema_version\x18\x01 \x01(\t\x12\x1b\n\x13\x65stimated_tag_count\x18\x02 \x01(\x03\x12\x14\n\x0coutbox_count\x18\x03 \x01(\x03\x12\x36\n\x12outbox_oldest_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coutbox_limit\x18\x05 \x01(\x03\x32\xa4\x03\n\x0fTagStoreService\x12Q\n\nInsertTags\x12 .decnet_ttp.v1.InsertTagsRequest\x1a!.decnet_ttp.v1.InsertTagsResponse\x12K\n\x08ListTags\x12\x1e.decnet_ttp.v1.ListTagsRequest\x1a\x1f.decnet_ttp.v1.ListTagsResponse\x12N\n\tPurgeTags\x12\x1f.decnet_ttp.v1.PurgeTagsRequest\x1a .decnet_ttp.v1.PurgeTagsResponse\x12Q\n\nVacuumTags\x12 .decnet_ttp.v1.VacuumTagsRequest\x1a!.decnet_ttp.v1.VacuumTagsResponse\x12N\n\tGetStatus\x12\x1f.decnet_ttp.v1.GetStatusRequest\x1a .decnet_ttp.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%decnet_ttp/v1/tag_store_service.proto\x12\rdecnet_ttp.v1\x1a\x19\x64\x65\x63net_ttp/v1/scope.proto\x1a\x17\x64\x65\x63net_ttp/v1/tag.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"c\n\x11InsertTagsRequest\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.TagGroup\x12\x0e\n\x06silent\x18\x02 \x01(\x08\x12\x15\n\rcount_origins\x18\x03 \x01(\x08\"\xd5\x01\n\x12InsertTagsResponse\x12\x16\n\x0einserted_count\x18\x01 \x01(\x03\x12\x13\n\x0bknown_count\x18\x02 \x01(\x03\x12\x19\n\x11\x62\x65low_floor_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x61nnounced_count\x18\x04 \x01(\x03\x12,\n\x07origins\x18\x05 \x03(\x0b\x32\x1b.decnet_ttp.v1.OriginCounts\x12\x18\n\x10suppressed_count\x18\x06 \x01(\x03\x12\x16\n\x0e\x61\x64justed_count\x18\x07 \x01(\x03\"N\n\x0cOriginCounts\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x16\n\x0einserted_count\x18\x02 \x01(\x03\x12\x13\n\x0bknown_count\x18\x03 \x01(\x03\"\xf3\x01\n\x0fListTagsRequest\x12#\n\x05scope\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Scope\x12\x14\n\x0ctechnique_id\x18\x02 \x01(\t\x12\x18\n\x10sub_technique_id\x18\x03 \x01(\t\x12\x0e\n\x06tactic\x18\x04 \x01(\t\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x13\n\x0bsource_kind\x18\x06 \x01(\t\x12\x16\n\x0emin_confidence\x18\x07 \x01(\x01\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\x12\x16\n\x0e\x61ttack_release\x18\n \x01(\t\"M\n\x10ListTagsResponse\x12 \n\x04tags\x18\x01 \x03(\x0b\x32\x12.decnet_ttp.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x10PurgeTagsRequest\x12#\n\x05scope\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Scope\x12\x14\n\x0crequested_by\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\">\n\x11PurgeTagsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\x12\x12\n\npurge_uuid\x18\x02 \x01(\t\"j\n\x11VacuumTagsRequest\x12/\n\x0b\x62\x65\x66ore_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsource_kind\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"+\n\x12VacuumTagsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\"\x12\n\x10GetStatusRequest\"\xac\x01\n\x11GetStatusResponse\x12\x16\n\x0eschema_version\x18\x01 \x01(\t\x12\x1b\n\x13\x65stimated_tag_count\x18\x02 \x01(\x03\x12\x14\n\x0coutbox_count\x18\x03 \x01(\x03\x12\x36\n\x12outbox_oldest_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coutbox_limit\x18\x05 \x01(\x03\x32\xa4\x03\n\x0fTagStoreService\x12Q\n\nInsertTags\x12 .decnet_ttp.v1.InsertTagsRequest\x1a!.decnet_ttp.v1.InsertTagsResponse\x12K\n\x08ListTags\x12\x1e.decnet_ttp.v1.ListTagsRequest\x1a\x1f.decnet_ttp.v1.ListTagsResponse\x12N\n\tPurgeTags\x12\x1f.decnet_ttp.v1.PurgeTagsRequest\x1a .decnet_ttp.v1.PurgeTagsResponse\x12Q\n\nVacuumTags\x12 .decnet_ttp.v1.VacuumTagsRequest\x1a!.decnet_ttp.v1.VacuumTagsResponse\x12N\n\tGetStatus\x12\x1f.decnet_ttp.v1.GetStatusRequest\x1a .decnet_ttp.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,25 +37,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSERTTAGSREQUEST']._serialized_start=141
   _globals['_INSERTTAGSREQUEST']._serialized_end=240
   _globals['_INSERTTAGSRESPONSE']._serialized_start=243
-  _globals['_INSERTTAGSRESPONSE']._serialized_end=432
-  _globals['_ORIGINCOUNTS']._serialized_start=434
-  _globals['_ORIGINCOUNTS']._serialized_end=512
-  _globals['_LISTTAGSREQUEST']._serialized_start=515
-  _globals['_LISTTAGSREQUEST']._serialized_end=758
-  _globals['_LISTTAGSRESPONSE']._serialized_start=760
-  _globals['_LISTTAGSRESPONSE']._serialized_end=837
-  _globals['_PURGETAGSREQUEST']._serialized_start=839
-  _globals['_PURGETAGSREQUEST']._serialized_end=932
-  _globals['_PURGETAGSRESPONSE']._serialized_start=934
-  _globals['_PURGETAGSRESPONSE']._serialized_end=996
-  _globals['_VACUUMTAGSREQUEST']._serialized_start=998
-  _globals['_VACUUMTAGSREQUEST']._serialized_end=1104
-  _globals['_VACUUMTAGSRESPONSE']._serialized_start=1106
-  _globals['_VACUUMTAGSRESPONSE']._serialized_end=1149
-  _globals['_GETSTATUSREQUEST']._serialized_start=1151
-  _globals['_GETSTATUSREQUEST']._serialized_end=1169
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1172
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1344
-  _globals['_TAGSTORESERVICE']._serialized_start=1347
-  _globals['_TAGSTORESERVICE']._serialized_end=1767
+  _globals['_INSERTTAGSRESPONSE']._serialized_end=456
+  _globals['_ORIGINCOUNTS']._serialized_start=458
+  _globals['_ORIGINCOUNTS']._serialized_end=536
+  _globals['_LISTTAGSREQUEST']._serialized_start=539
+  _globals['_LISTTAGSREQUEST']._serialized_end=782
+  _globals['_LISTTAGSRESPONSE']._serialized_start=784
+  _globals['_LISTTAGSRESPONSE']._serialized_end=861
+  _globals['_PURGETAGSREQUEST']._serialized_start=863
+  _globals['_PURGETAGSREQUEST']._serialized_end=956
+  _globals['_PURGETAGSRESPONSE']._serialized_start=958
+  _globals['_PURGETAGSRESPONSE']._serialized_end=1020
+  _globals['_VACUUMTAGSREQUEST']._serialized_start=1022
+  _globals['_VACUUMTAGSREQUEST']._serialized_end=1128
+  _globals['_VACUUMTAGSRESPONSE']._serialized_start=1130
+  _globals['_VACUUMTAGSRESPONSE']._serialized_end=1173
+  _globals['_GETSTATUSREQUEST']._serialized_start=1175
+  _globals['_GETSTATUSREQUEST']._serialized_end=1193
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1196
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1368
+  _globals['_TAGSTORESERVICE']._serialized_start=1371
+  _globals['_TAGSTORESERVICE']._serialized_end=1791
 # @@protoc_insertion_point(module_scope)

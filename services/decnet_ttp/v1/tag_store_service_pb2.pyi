@@ -22,20 +22,22 @@ class InsertTagsRequest(_message.Message):
     def __init__(self, groups: _Optional[_Iterable[_Union[_tag_pb2.TagGroup, _Mapping]]] = ..., silent: _Optional[bool] = ..., count_origins: _Optional[bool] = ...) -> None: ...
 
 class InsertTagsResponse(_message.Message):
-    __slots__ = ("inserted_count", "known_count", "below_floor_count", "announced_count", "origins", "suppressed_count")
+    __slots__ = ("inserted_count", "known_count", "below_floor_count", "announced_count", "origins", "suppressed_count", "adjusted_count")
     INSERTED_COUNT_FIELD_NUMBER: _ClassVar[int]
     KNOWN_COUNT_FIELD_NUMBER: _ClassVar[int]
     BELOW_FLOOR_COUNT_FIELD_NUMBER: _ClassVar[int]
     ANNOUNCED_COUNT_FIELD_NUMBER: _ClassVar[int]
     ORIGINS_FIELD_NUMBER: _ClassVar[int]
     SUPPRESSED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTED_COUNT_FIELD_NUMBER: _ClassVar[int]
     inserted_count: int
     known_count: int
     below_floor_count: int
     announced_count: int
     origins: _containers.RepeatedCompositeFieldContainer[OriginCounts]
     suppressed_count: int
-    def __init__(self, inserted_count: _Optional[int] = ..., known_count: _Optional[int] = ..., below_floor_count: _Optional[int] = ..., announced_count: _Optional[int] = ..., origins: _Optional[_Iterable[_Union[OriginCounts, _Mapping]]] = ..., suppressed_count: _Optional[int] = ...) -> None: ...
+    adjusted_count: int
+    def __init__(self, inserted_count: _Optional[int] = ..., known_count: _Optional[int] = ..., below_floor_count: _Optional[int] = ..., announced_count: _Optional[int] = ..., origins: _Optional[_Iterable[_Union[OriginCounts, _Mapping]]] = ..., suppressed_count: _Optional[int] = ..., adjusted_count: _Optional[int] = ...) -> None: ...
 
 class OriginCounts(_message.Message):
     __slots__ = ("origin_id", "inserted_count", "known_count")

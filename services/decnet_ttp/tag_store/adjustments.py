@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Adjustments: verdicts about attackers that change what their tags count for.
+
+The store keeps the last verdict of each rule for each attacker. Which of them are in force follows
+from the states of the rules; their sum is the effect on the attacker, and the roll-ups always
+stand at the effect that the attacker's row tells. So a replay finds nothing to do, and whatever was
+cut short in between is finished by the next call or sweep.
+
+An attacker with few tags is changed in one transaction, under the lock that its writers take. One
+with very many is counted first on a snapshot, in one statement that holds nobody up; the
+transaction that follows takes the lock only to see that nothing was written meanwhile, and to
+write some hundred rows. Who is written to without a pause is counted under the lock in the end:
+writers of that one attacker then wait for one statement.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from decnet_ttp.tag_store.batch import TagRow
+from decnet_ttp.tag_store.contributions import (
+    Anchor,
+    Difference,
+    apply,
+    differences,
+    hold_attackers,
+)
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.directory_sql import Sightings, make_attackers
+from decnet_ttp.tag_store.effects import NO_EFFECT, Effect
+from decnet_ttp.tag_store.rule_states import RuleStates, Subject
+
+#: Tags from which on an attacker is counted without a lock first.
+LARGE_TAGS = 20_000
+
+_OPTIMISTIC_LOOKS = 3
+_SWEPT_AT_ONCE = 500
+
+_log = logging.getLogger(__name__)
+
+_COLUMNS = (
+    "attacker_uuid",
+    "rule_id",
+    "rule_version",
+    "amount",
+    "reason",
+    "source_kind",
+    "source_id",
+    "observed_at",
+)
+# S608: the statements are put together from constants of ours; every value is bound.
+_NOW = "SELECT now() AS now"
+# The newest verdict stays, in whatever order they come; source and version part those of one time.
+_KEEP = f"""
+    INSERT INTO attacker_adjustments AS k ({", ".join(_COLUMNS)})
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::double precision[],
+        $5::text[], $6::text[], $7::text[], $8::timestamptz[]) AS u ({", ".join(_COLUMNS)})
+    ORDER BY u.attacker_uuid, u.rule_id
+    ON CONFLICT (attacker_uuid, rule_id) DO UPDATE SET rule_version = excluded.rule_version,
+        amount = excluded.amount, reason = excluded.reason, source_kind = excluded.source_kind,
+        source_id = excluded.source_id, observed_at = excluded.observed_at
+    WHERE (k.observed_at, k.source_id, k.rule_version)
+        < (excluded.observed_at, excluded.source_id, excluded.rule_version)
+"""  # noqa: S608
+_STANDING = f"""
+    SELECT {", ".join("k." + name for name in _COLUMNS)}, a.ip::text AS ip,
+        coalesce(a.effect_amount, 0), coalesce(a.effect_ceiling, 1)
+    FROM attacker_adjustments k LEFT JOIN attackers a ON a.uuid = k.attacker_uuid
+    WHERE k.attacker_uuid = ANY($1::uuid[])
+    ORDER BY k.attacker_uuid, k.rule_id
+"""  # noqa: S608
+_NEXT = """
+    SELECT DISTINCT k.attacker_uuid FROM attacker_adjustments k
+    WHERE k.attacker_uuid > $1 ORDER BY k.attacker_uuid LIMIT $2
+"""
+_SIZE = "SELECT coalesce(sum(count), 0)::bigint FROM rollup_attacker WHERE attacker_uuid = $1"
+# A row's xmin changes with every write, so it tells whether any happened since.
+_SIGNATURE = """
+    SELECT md5(string_agg(concat_ws(':', r.day, r.cell_id, r.band, r.xmin), ' '
+        ORDER BY r.day, r.cell_id, r.band))
+    FROM rollup_attacker r WHERE r.attacker_uuid = $1
+"""
+_SET_EFFECT = "UPDATE attackers SET effect_amount = $2, effect_ceiling = $3 WHERE uuid = $1"
+
+
+class AdjustmentRow(NamedTuple):
+    """The last verdict of a rule about an attacker, named and ordered as the table's columns.
+
+    The time is in ticks; None stands for that of storage.
+    """
+
+    attacker_uuid: UUID
+    rule_id: str
+    rule_version: int
+    amount: float
+    reason: str
+    source_kind: str
+    source_id: str
+    observed_at: int | None
+
+
+class Adjustment(NamedTuple):
+    """A verdict, and the confidence up to which its rule may raise now; 0 while it may nothing."""
+
+    row: AdjustmentRow
+    ceiling: float
+
+
+class Standing(NamedTuple):
+    """How an attacker stands: its verdicts, and the effect the roll-ups are at."""
+
+    attacker: UUID
+    adjustments: Sequence[Adjustment]
+    in_force: Effect
+
+    @property
+    def acting(self) -> Sequence[Adjustment]:
+        """The verdicts that do something."""
+        return [each for each in self.adjustments if each.ceiling > 0 and each.row.amount]
+
+    @property
+    def wanted(self) -> Effect:
+        """The effect that follows from the verdicts."""
+        amount = sum(each.row.amount for each in self.acting)
+        if not amount:
+            return NO_EFFECT
+        ceilings = [each.ceiling for each in self.acting if each.row.amount > 0]
+        return Effect(max(-1.0, min(amount, 1.0)), min(ceilings, default=1.0))
+
+
+class Adjustments:
+    """Keeps verdicts and lets them take effect.
+
+    Every call raises AbortedError, ResourceExhaustedError or UnavailableError when the database
+    says so, and may be sent again.
+
+    Args:
+        database: Where.
+        states: States of the rules; None until they are known, when verdicts are kept without
+            effect.
+        clock: Seconds since the epoch.
+        large_tags: Tags from which on an attacker is counted without a lock first.
+
+    Attributes:
+        states: As above; `sweep` lets a change take effect on everybody.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        states: RuleStates | None,
+        *,
+        clock: Callable[[], float] = time.time,
+        large_tags: int = LARGE_TAGS,
+    ) -> None:
+        self.states = states
+        self._database = database
+        self._clock = clock
+        self._large_tags = large_tags
+
+    async def take(self, rows: Iterable[AdjustmentRow]) -> int:
+        """Keep verdicts that are news, and let them take effect.
+
+        Returns:
+            How many attackers' tags have another effective confidence than before.
+        """
+        given = list(rows)
+        if not given:
+            return 0
+        attackers = sorted({row.attacker_uuid for row in given})
+        standing = await self.standing(attackers)
+        newest = {
+            (each.row.attacker_uuid, each.row.rule_id): each.row
+            for one in standing
+            for each in one.adjustments
+        }
+        news: dict[tuple[UUID, str], AdjustmentRow] = {}
+        for row in given:
+            key = (row.attacker_uuid, row.rule_id)
+            stamped = row if row.observed_at is not None else await self._stamp(row)
+            if _is_news(row, stamped, newest.get(key)):
+                newest[key] = news[key] = stamped
+        if news:
+            await self._keep([row for _, row in sorted(news.items())])
+            standing = await self.standing(attackers)
+        return await self._bring(standing)
+
+    async def _stamp(self, row: AdjustmentRow) -> AdjustmentRow:
+        return row._replace(observed_at=(await self._database.fetch(_NOW))[0]["now"])
+
+    async def of_tags(self, rows: Iterable[TagRow]) -> dict[UUID | None, Standing]:
+        """Return how the attackers of some tags stand, those that have a verdict."""
+        attackers = {row.attacker_uuid for row in rows if row.attacker_uuid is not None}
+        standing = await self.standing(sorted(attackers)) if attackers else []
+        return {each.attacker: each for each in standing}
+
+    async def standing(self, attackers: Sequence[UUID]) -> list[Standing]:
+        """Return how attackers stand that have a verdict."""
+        async with self._database.connection() as connection:
+            return await self._read(connection, attackers)
+
+    async def sweep(self) -> int:
+        """Let what is kept take the effect that the states of the rules allow, on everybody.
+
+        Returns:
+            How many attackers' tags have another effective confidence than before.
+        """
+        changed = 0
+        past = UUID(int=0)
+        while rows := await self._database.fetch(_NEXT, past, _SWEPT_AT_ONCE):
+            attackers = [row[0] for row in rows]
+            past = attackers[-1]
+            changed += await self._bring(await self.standing(attackers))
+        if changed:
+            _log.info("adjustments swept", extra={"attackers": changed})
+        return changed
+
+    async def _keep(self, rows: Sequence[AdjustmentRow]) -> None:
+        sightings = Sightings()
+        for row in rows:
+            seen = row.observed_at or 0
+            sightings.add(row.attacker_uuid, seen, seen)
+        async with self._database.connection() as connection, connection.transaction():
+            await make_attackers(connection, sightings, seen=False)
+            await connection.execute(_KEEP, *(list(column) for column in zip(*rows, strict=True)))
+
+    async def _read(self, connection: Any, attackers: Sequence[UUID]) -> list[Standing]:
+        now_s = self._clock()
+        found = []
+        rows = await connection.fetch(_STANDING, attackers)
+        for attacker, own in groupby(rows, key=lambda row: row[0]):
+            adjustments = []
+            in_force = NO_EFFECT
+            for *columns, ip, amount, ceiling in own:
+                row = AdjustmentRow(*columns)
+                subject = Subject(attacker, ip, row.source_kind)
+                allowed = self.states.ceiling(row.rule_id, subject, now_s) if self.states else 0.0
+                adjustments.append(Adjustment(row, allowed))
+                in_force = Effect(amount, ceiling)
+            found.append(Standing(attacker, adjustments, in_force))
+        return found
+
+    async def _bring(self, standing: Iterable[Standing]) -> int:
+        """Let those take effect that have another one than is wanted; returns how many."""
+        if self.states is None:
+            return 0
+        changed = 0
+        for each in standing:
+            if each.wanted != each.in_force:
+                changed += await self._bring_one(each.attacker)
+        return changed
+
+    async def _bring_one(self, attacker: UUID) -> bool:
+        ((size,),) = await self._database.fetch(_SIZE, attacker)
+        if size >= self._large_tags:
+            for _ in range(_OPTIMISTIC_LOOKS):
+                done = await self._bring_by_snapshot(attacker)
+                if done is not None:
+                    return done
+        async with self._database.connection() as connection, connection.transaction():
+            before, wanted = await self._hold(connection, attacker)
+            if before == wanted:
+                return False
+            changes = await differences(connection, Anchor.ATTACKER, [attacker], wanted)
+            await _put(connection, attacker, wanted, changes)
+        return True
+
+    async def _bring_by_snapshot(self, attacker: UUID) -> bool | None:
+        """Count without a lock; returns None when somebody wrote meanwhile."""
+        async with self._database.connection() as connection:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                standing = await self._read(connection, [attacker])
+                wanted = standing[0].wanted if standing else NO_EFFECT
+                seen = await connection.fetchval(_SIGNATURE, attacker)
+                changes = await differences(connection, Anchor.ATTACKER, [attacker], wanted)
+            async with connection.transaction():
+                before, wanted_now = await self._hold(connection, attacker)
+                if before == wanted_now:
+                    return False
+                if wanted_now != wanted or seen != await connection.fetchval(_SIGNATURE, attacker):
+                    return None
+                await _put(connection, attacker, wanted, changes)
+        return True
+
+    async def _hold(self, connection: Any, attacker: UUID) -> tuple[Effect, Effect]:
+        """Keep writers off an attacker; returns the effect in force and the one that is wanted."""
+        held = await hold_attackers(connection, [attacker])
+        standing = await self._read(connection, [attacker])
+        if not held or not standing:
+            # Purged meanwhile.
+            return NO_EFFECT, NO_EFFECT
+        return held[attacker], standing[0].wanted
+
+
+async def _put(
+    connection: Any, attacker: UUID, effect: Effect, changes: Sequence[Difference]
+) -> None:
+    await connection.execute(_SET_EFFECT, attacker, *effect)
+    await apply(connection, changes)
+
+
+def _order(row: AdjustmentRow) -> tuple[int, str, int]:
+    return (row.observed_at or 0, row.source_id, row.rule_version)
+
+
+def _is_news(row: AdjustmentRow, stamped: AdjustmentRow, known: AdjustmentRow | None) -> bool:
+    """Whether a verdict takes the place of the known one; the same one without a time never."""
+    if known is None:
+        return True
+    if row.observed_at is None and _order(row)[1:] == _order(known)[1:]:
+        return False
+    return _order(known) < _order(stamped)
