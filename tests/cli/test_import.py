@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
+import asyncio
 import gzip
 import json
 import os
@@ -107,6 +108,17 @@ def test_bus_that_is_away_fails_with_the_cure_and_no_password(tmp_path: Path) ->
     assert done.returncode == 1
     assert b"NATS at 127.0.0.1:1 cannot be used within 0.5 s" in done.stderr
     assert b"s3cret" not in done.stderr
+
+
+async def test_wrong_password_is_told_at_once_in_one_line(tmp_path: Path, nats_url: str) -> None:
+    (tmp_path / "cowrie.json").write_bytes(encode(LOG))
+    wrong = nats_url.replace("decnet_ttp:", "decnet_ttp:wr0ng", 1)
+    done = await asyncio.to_thread(run, tmp_path, "--deadline", "30", "--nats-url", wrong)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if b"refuses" in line]
+    assert b"refuses the user or the password; correct them in its URL" in line
+    assert b"bus error" not in done.stderr
+    assert b"wr0ng" not in done.stderr
 
 
 EXAMPLES = ROOT / "examples"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
+from decnet_ttp.runtime.bus import EVENTS_STREAM
 from decnet_ttp.v1 import ingest_service_pb2 as pb
 from ingest.backends import until
 from ingest.rig import SUBJECT, Rig, Running
@@ -72,6 +73,22 @@ async def test_letter_that_fails_again_is_kept_with_all_its_tries(rig: Rig) -> N
     (letter,) = page.dead_letters
     assert (letter.sequence, letter.origin_sequence, letter.attempt_count) == (3, 1, 2)
     assert letter.origin_subject == SUBJECT
+
+
+async def test_letter_of_another_service_goes_back_to_the_subject_it_reads(rig: Rig) -> None:
+    """Ingest would call an observation nothing of its own, and the letter would be gone."""
+    subject = "attacker.observation.typing_speed"
+    async with rig.ingest() as running:
+        await rig.bus.js.publish(
+            "dlq.ttp.no_anchor",
+            b"{an observation}",
+            headers={"Decnet-Reason": "NO_ANCHOR", "Decnet-Origin-Subject": subject},
+        )
+        assert await running.letters.replay(pb.ReplayDeadLettersRequest(sequences=[1])) == 1
+        back = await rig.bus.js.get_last_msg(EVENTS_STREAM, subject)
+        assert back.data == b"{an observation}"
+        page = await running.letters.page(listing())
+    assert not page.dead_letters
 
 
 async def test_drop_removes_what_is_named_or_nothing(rig: Rig) -> None:

@@ -160,6 +160,14 @@ def test_probe_is_found_in_the_payload_when_the_envelope_does_not_name_it() -> N
     assert event.http_fingerprint.fingerprint_type == "jarm"
 
 
+@pytest.mark.parametrize(("said", "found"), [("ja4h", "ja4h"), (None, "http_fingerprint")])
+def test_envelope_that_names_the_kind_names_no_probe(said: str | None, found: str) -> None:
+    """As the adapter of JSON lines writes events of that kind."""
+    payload = {"attacker_ip": "198.51.100.1", "fingerprint_type": said, "hash": "ge11nn"}
+    (event,) = events_of("attacker.fingerprinted", payload, "http_fingerprint")
+    assert event.http_fingerprint.fingerprint_type == found
+
+
 def test_formed_identity_is_named_by_itself_and_merged_one_by_both() -> None:
     formed = read("identity.formed", {"identity_uuid": IDENTITY, "observation_uuids": [ATTACKER]})
     ((group),) = groups_of(formed)

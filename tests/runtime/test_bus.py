@@ -24,6 +24,7 @@ from decnet_ttp.runtime.bus import (
     EVENTS_STREAM,
     TTP_STREAM,
     Bus,
+    BusRefusedError,
     Envelope,
     EnvelopeError,
     connect_bus,
@@ -225,6 +226,16 @@ async def test_connection_comes_back_after_the_server_was_killed(
     assert said.count("bus disconnected") == 1
     kinds = [r.__dict__["error"] for r in caplog.records if r.message == "bus error"]
     assert len(kinds) == len(set(kinds))
+
+
+async def test_refused_password_ends_the_waiting_where_that_is_asked_for(nats_url: str) -> None:
+    wrong = Settings(nats_url=nats_url.replace("decnet_ttp:", "decnet_ttp:wr0ng", 1))
+    with pytest.raises(BusRefusedError) as refused:
+        await connect_bus(wrong, name="test", once_refused_give_up=True)
+    assert "wr0ng" not in str(refused.value)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await connect_bus(wrong, name="test")
 
 
 async def test_connect_waits_for_a_server_that_starts_late(tmp_path: Path) -> None:

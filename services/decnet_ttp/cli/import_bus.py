@@ -40,13 +40,15 @@ async def open_bus(settings: Settings, deadline_s: float) -> AsyncIterator[Bus]:
 async def _open(settings: Settings, deadline_s: float) -> Bus:
     import nats.errors
 
-    from decnet_ttp.runtime.bus import connect_bus, ensure_streams_until_done
+    from decnet_ttp.runtime.bus import BusRefusedError, connect_bus, ensure_streams_until_done
 
     bus = None
     try:
         async with asyncio.timeout(deadline_s):
-            bus = await connect_bus(settings, name="decnet-ttp import")
+            bus = await connect_bus(settings, name="decnet-ttp import", once_refused_give_up=True)
             await ensure_streams_until_done(bus.js, settings)
+    except BusRefusedError as error:
+        raise BusUnreachableError(str(error)) from error
     except (TimeoutError, OSError, nats.errors.Error) as error:
         if bus is not None:
             await bus.nc.close()

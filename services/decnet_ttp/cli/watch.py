@@ -201,11 +201,15 @@ async def open_bus(settings: Settings, command: str) -> Bus:
     """
     import nats.errors
 
-    from decnet_ttp.runtime.bus import connect_bus
+    from decnet_ttp.runtime.bus import BusRefusedError, connect_bus
 
     try:
         async with asyncio.timeout(_CONNECT_S):
-            return await connect_bus(settings, name=f"decnet-ttp {command}")
+            return await connect_bus(
+                settings, name=f"decnet-ttp {command}", once_refused_give_up=True
+            )
+    except BusRefusedError as error:
+        raise UnavailableError(str(error)) from error
     except (TimeoutError, OSError, nats.errors.Error) as error:
         raise UnavailableError(
             f"the bus {_without_credentials(settings.nats_url)} cannot be reached "

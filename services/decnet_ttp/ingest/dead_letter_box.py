@@ -17,8 +17,9 @@ from nats.js.errors import NotFoundError as NoSuchMessage
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from decnet_ttp.ingest.dead_letters import DETAIL, LAST_ATTEMPT, REASON, Reason
 from decnet_ttp.ingest.delivery import ATTEMPTS, FIRST_ATTEMPT, ORIGIN_SEQUENCE, ORIGIN_SUBJECT
+from decnet_ttp.ingest.inputs.catalogue import input_for
 from decnet_ttp.ingest.shelf import NatsShelf
-from decnet_ttp.runtime.bus import DLQ_STREAM, Bus
+from decnet_ttp.runtime.bus import DLQ_STREAM, EVENTS_STREAM, Bus
 from decnet_ttp.runtime.paging import decode_token as read_token
 from decnet_ttp.runtime.paging import encode_token, page_limit, request_arguments
 from decnet_ttp.v1 import ingest_service_pb2 as pb
@@ -151,6 +152,17 @@ class DeadLetterBox:
 
     async def _send(self, letter: RawStreamMsg) -> None:
         headers = letter.headers or {}
+        subject = headers.get(ORIGIN_SUBJECT, "")
+        if subject and input_for(subject) is None:
+            # Another service's letter goes back to the subject that the service reads.
+            await self._bus.js.publish(
+                subject,
+                letter.data or b"",
+                stream=EVENTS_STREAM,
+                headers={Header.MSG_ID: f"replay:{letter.seq}"},
+            )
+            await self._remove(letter)
+            return
         kept = {
             name: headers[name]
             for name in (ORIGIN_SUBJECT, ORIGIN_SEQUENCE, ATTEMPTS)

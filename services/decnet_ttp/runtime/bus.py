@@ -52,6 +52,9 @@ ENVELOPE_VERSION = 1
 
 _DAY_S = 86_400.0
 
+#: What the server says to a wrong user or password, in lower case.
+_REFUSED = "authorization violation"
+
 _PLAIN_USER = re.compile(r"[A-Za-z0-9_-]+")
 
 #: NATS reserves the bound of each stream and refuses one beyond its disk with this code.
@@ -65,6 +68,17 @@ _log = logging.getLogger(__name__)
 
 class EnvelopeError(ValueError):
     """The bytes are no envelope; the text says why, without content."""
+
+
+class BusRefusedError(Exception):
+    """NATS refuses the user or the password; the text says which server, never the password."""
+
+    def __init__(self, nats_url: str) -> None:
+        place = urlsplit(nats_url)
+        super().__init__(
+            f"NATS at {place.hostname}:{place.port} refuses the user or the password; correct "
+            "them in its URL (DECNET_TTP_NATS_URL or --nats-url)"
+        )
 
 
 def _read_json(data: bytes) -> Any:
@@ -171,43 +185,60 @@ def _inbox_prefix(nats_url: str) -> str:
     return f"_INBOX.{user}" if _PLAIN_USER.fullmatch(user) else "_INBOX"
 
 
-async def _connect(client: Client, nats_url: str, **options: Any) -> None:
-    """Connect, and end when cancelled.
+async def _connect(
+    client: Client, nats_url: str, refused: asyncio.Future[None], **options: Any
+) -> None:
+    """Connect, and end when cancelled or refused.
 
     The client swallows a cancellation that meets it while it closes a connection that the server
     refused, and then tries for ever; so it is cancelled until it ends.
     """
     connecting = asyncio.ensure_future(client.connect(nats_url, **options))
     try:
-        await asyncio.wait((connecting,))
-    except asyncio.CancelledError:
-        while not connecting.done():
-            connecting.cancel()
-            await asyncio.wait((connecting,), timeout=0.05)
-        await client.close()
-        raise
+        await asyncio.wait((connecting, refused), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not connecting.done():
+            while not connecting.done():
+                connecting.cancel()
+                await asyncio.wait((connecting,), timeout=0.05)
+            await client.close()
+    if connecting.cancelled():
+        raise BusRefusedError(nats_url)
     connecting.result()
 
 
-async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) -> Bus:
+async def connect_bus(
+    settings: Settings, *, name: str, pending: int = 8_000, once_refused_give_up: bool = False
+) -> Bus:
     """Connect to NATS, waiting until it answers; a connection that is lost is made again for ever.
 
     Args:
         settings: The URL.
         name: Name of the connection, as NATS shows it.
         pending: Publishes that may wait for their acknowledgement at once.
+        once_refused_give_up: A server that refuses the user or the password ends the waiting. A
+            service waits on, since its operator may be about to correct either side.
 
     Raises:
         SettingsError: No URL is set.
+        BusRefusedError: The server refused, and that was to end the waiting.
     """
     if not settings.nats_url:
         raise SettingsError("DECNET_TTP_NATS_URL is not set; name a NATS server")
 
     told: set[str] = set()
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def on_error(error: Exception) -> None:
-        # Once per kind and outage: the client tries ten times a second.
         kind = type(error).__name__
+        if _REFUSED in str(error).lower():
+            # The client has no type of its own for it.
+            kind = "AuthorizationViolation"
+            if once_refused_give_up and not client.is_connected and not refused.done():
+                refused.set_result(None)
+        if refused.done() and not client.is_connected:
+            return
+        # Once per kind and outage: the client tries ten times a second.
         level = logging.DEBUG if kind in told else logging.WARNING
         told.add(kind)
         _log.log(level, "bus error", extra={"connection": name, "error": kind})
@@ -225,6 +256,7 @@ async def connect_bus(settings: Settings, *, name: str, pending: int = 8_000) ->
     await _connect(
         client,
         settings.nats_url,
+        refused,
         name=name,
         inbox_prefix=_inbox_prefix(settings.nats_url),
         connect_timeout=2,

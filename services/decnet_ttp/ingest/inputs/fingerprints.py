@@ -27,14 +27,17 @@ _HASHES = {
 }
 _ANY_HASH = ("hash", "fingerprint", "fingerprint_hash", "settings", "raw")
 #: What an envelope says that does not name its probe.
-_NO_PROBE = frozenset({"", "fingerprinted", "attacker.fingerprinted"})
+_NO_PROBE = frozenset(
+    {"", "fingerprinted", "attacker.fingerprinted", SourceKind.HTTP_FINGERPRINT.value}
+)
 
 
 def _probe(upstream: Upstream) -> str:
     named = upstream.kind.rpartition(".")[2]
     if named not in _NO_PROBE:
         return identifier(named)
-    return first_identifier(upstream.payload, "fingerprint_type", "probe", "kind", "type")
+    said = first_identifier(upstream.payload, "fingerprint_type", "probe", "kind", "type")
+    return said or (named if named == SourceKind.HTTP_FINGERPRINT else "")
 
 
 def _write_leak(upstream: Upstream, sink: Sink) -> int:
