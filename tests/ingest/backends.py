@@ -66,7 +66,7 @@ class Store(
     tag_store_service_pb2_grpc.TagStoreServiceServicer,
     directory_service_pb2_grpc.DirectoryServiceServicer,
 ):
-    """Keeps tags by source id and counts calls; fails as long as `error` is set."""
+    """Keeps tags by source id and counts calls; fails while `error` is set, waits to be `open`."""
 
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
@@ -76,10 +76,17 @@ class Store(
         self.unknown: set[str] = set()
         self.refused_origin = ""
         self.error: DecnetError | None = None
+        self.open = asyncio.Event()
+        self.open.set()
+        self.waiting = self.most_waiting = 0
 
     async def InsertTags(self, request: Any, context: Any) -> Any:
         if self.error is not None:
             raise self.error
+        self.waiting += 1
+        self.most_waiting = max(self.waiting, self.most_waiting)
+        await self.open.wait()
+        self.waiting -= 1
         self.inserts += 1
         if any(group.origin_id == self.refused_origin for group in request.groups):
             raise InvalidArgumentError("cannot store that", field="groups")

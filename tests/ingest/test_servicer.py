@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import pytest
@@ -74,6 +76,38 @@ async def test_stream_answers_each_batch_when_it_is_stored(rig: Rig, tmp_path: P
             assert f"{origin}#cmd0" in rig.store.tags
         await call.done_writing()
         assert await call.read() is grpc.aio.EOF
+
+
+async def test_slow_store_holds_the_stream_back(rig: Rig, tmp_path: Path) -> None:
+    """What is not yet worked on stays with the client, whatever it would like to send."""
+    size, count = 256 * 1024, 128
+
+    async def write_all(call: Any, written: list[str]) -> None:
+        for number in range(count):
+            request = batch(f"b{number}")
+            request.groups[0].events[0].command.command_text = "x" * size
+            await call.write(request)
+            written.append(f"b{number}")
+        await call.done_writing()
+
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(rig.ingest())
+        stub = await stack.enter_async_context(served(rig, running, tmp_path / "i.sock"))
+        rig.store.open.clear()
+        call = stub.SubmitEventStream()
+        written: list[str] = []
+        writing = asyncio.create_task(write_all(call, written))
+        await until(lambda: rig.store.waiting == 1)
+        before = -1
+        while before != len(written):
+            before = len(written)
+            await asyncio.wait((writing,), timeout=0.5)
+        assert len(written) < count / 2
+        assert rig.store.waiting == 1
+        rig.store.open.set()
+        answered = [result.origin_id async for answer in call for result in answer.results]
+        await writing
+    assert answered == written == [f"b{number}" for number in range(count)]
 
 
 async def test_status_letters_and_backfill_answer(rig: Rig, tmp_path: Path) -> None:

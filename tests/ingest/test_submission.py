@@ -15,7 +15,7 @@ import pytest_asyncio
 from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.ingest.directory import Directory
 from decnet_ttp.ingest.dispatch import Dispatcher
-from decnet_ttp.ingest.submission import MAX_EVENTS, Submission
+from decnet_ttp.ingest.submission import BATCHES_AT_ONCE, MAX_EVENTS, Submission
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.v1 import (
@@ -23,7 +23,7 @@ from decnet_ttp.v1 import (
     ingest_service_pb2,
     tag_store_service_pb2_grpc,
 )
-from ingest.backends import Store, Tagger, serving
+from ingest.backends import Store, Tagger, serving, until
 
 
 @pytest_asyncio.fixture
@@ -112,3 +112,14 @@ async def test_answer_counts_each_group_by_itself(parts: tuple[Submission, Tagge
     assert [
         (result.origin_id, result.inserted_count, result.known_count) for result in answer.results
     ] == [("fresh", 2, 0), ("known", 0, 1)]
+
+
+async def test_few_batches_are_worked_on_at_once(parts: tuple[Submission, Tagger, Store]) -> None:
+    submission, _, store = parts
+    store.open.clear()
+    calls = [asyncio.create_task(submission.submit(batch(f"o{number}"))) for number in range(20)]
+    await until(lambda: store.waiting == BATCHES_AT_ONCE)
+    store.open.set()
+    answers = await asyncio.gather(*calls)
+    assert [answer.results[0].inserted_count for answer in answers] == [1] * 20
+    assert store.most_waiting == BATCHES_AT_ONCE

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 from decnet_ttp.core.addresses import canonical_ip
@@ -16,12 +17,17 @@ from decnet_ttp.v1 import event_pb2, ingest_service_pb2, tag_store_service_pb2_g
 
 #: Events of one call (the bound of SubmitEvents).
 MAX_EVENTS = 10_000
+#: Batches worked on at once, over all callers: what bounds the memory that they take here.
+BATCHES_AT_ONCE = 4
 _ATTEMPTS_S = 10.0
 _INSERT_TIMEOUT_S = 60.0
 
 
 class Submission:
     """Has submitted events anchored, tagged and stored.
+
+    A few batches are worked on at once, the others wait for their turn. A stream's next batch is
+    not read before the one at hand is stored, so a slow stage slows its callers and fills nothing.
 
     Args:
         directory: Resolves addresses.
@@ -39,6 +45,7 @@ class Submission:
         self._directory = directory
         self._dispatcher = dispatcher
         self._tag_store = tag_store
+        self._turns = asyncio.Semaphore(BATCHES_AT_ONCE)
 
     async def submit(
         self, request: ingest_service_pb2.SubmitEventsRequest
@@ -50,6 +57,12 @@ class Submission:
             DecnetError: A stage behind stayed away or refused.
         """
         _check(request)
+        async with self._turns:
+            return await self._submit(request)
+
+    async def _submit(
+        self, request: ingest_service_pb2.SubmitEventsRequest
+    ) -> ingest_service_pb2.SubmitEventsResponse:
         upstreams = [_upstream(group) for group in request.groups]
         await self._directory.resolve(upstreams, attempts_s=_ATTEMPTS_S)
         errors: dict[str, str] = {}
