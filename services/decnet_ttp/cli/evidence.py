@@ -119,8 +119,13 @@ def _file(shown: FileEvidence) -> str:
 
 def _session(shown: SessionEvidence) -> str:
     figures = _list(f"{name} {value:g}" for name, value in sorted(shown.figures.items()))
+    steps = ", then ".join(
+        f"{step.step}{f' ({step.count} times)' if step.count > 1 else ''} at {step.offset_s:g} s"
+        for step in sorted(shown.steps, key=lambda each: each.offset_s)
+    )
+    facts = ", ".join(filter(None, (figures, steps)))
     text = f"{shown.service} session".strip()
-    return f"{text}: {figures}" if figures else text
+    return f"{text}: {facts}" if facts else text
 
 
 def _email(shown: EmailEvidence) -> str:

@@ -131,10 +131,9 @@ def _edited(before: Sequence[Rule], after: Sequence[Rule], *, same_data: bool) -
 
     def definition(rule: Rule) -> bytes:
         kept = type(rule)(applies_to=rule.applies_to, emissions=rule.emissions, status=rule.status)
-        if rule.HasField("condition"):
-            kept.condition.CopyFrom(rule.condition)
-        else:
-            kept.lifter_predicate.CopyFrom(rule.lifter_predicate)
+        form = rule.WhichOneof("match")
+        if form is not None:
+            getattr(kept, form).CopyFrom(getattr(rule, form))
         return kept.SerializeToString(deterministic=True)
 
     old = {rule.rule_id: definition(rule) for rule in before}

@@ -129,9 +129,24 @@ def print_rule(rule: rule_pb2.Rule, examples: dict[str, Any] | None) -> None:
     for part, heading in (("match", "must match"), ("no_match", "must not match")):
         click.secho(heading, bold=True)
         for example in examples.get(part, ()):
-            payload = ", ".join(f"{key}: {value}" for key, value in example["payload"].items())
             gives = " ".join(example.get("techniques", ()))
-            click.echo(f"  {one_line(payload)}" + (f"  ->  {gives}" if gives else ""))
+            click.echo(
+                f"  {one_line(_example_text(example))}" + (f"  ->  {gives}" if gives else "")
+            )
+
+
+def _example_text(example: dict[str, Any]) -> str:
+    """Return an example in one line: its fields, and the parts of its session one after another."""
+    texts = [_fields_text(example.get("payload") or {})]
+    for part in example.get("timeline") or ():
+        when = f"at {part['at_s']:g} s " if part.get("at_s") is not None else ""
+        kind = next(key for key in part if key != "at_s")
+        texts.append(f"{when}{kind} {_fields_text(part[kind])}")
+    return "; ".join(filter(None, texts))
+
+
+def _fields_text(fields: dict[str, Any]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in fields.items())
 
 
 def _emission_text(emission: rule_pb2.Emission) -> str:
@@ -142,7 +157,24 @@ def _match_lines(rule: rule_pb2.Rule) -> list[str]:
     if rule.HasField("lifter_predicate"):
         parameters = MessageToDict(rule.lifter_predicate.parameters)
         return [rule.lifter_predicate.kind, *(f"  {k}: {v}" for k, v in parameters.items())]
+    if rule.HasField("timeline"):
+        return _timeline_lines(rule.timeline)
     return _condition_lines(rule.condition, 0)
+
+
+def _timeline_lines(timeline: rule_pb2.Timeline) -> list[str]:
+    order = "in this order" if timeline.ordered else "in any order"
+    within = f" within {timeline.timespan.ToSeconds()} s" if timeline.HasField("timespan") else ""
+    lines = [f"steps of one session {order}{within}"]
+    if timeline.HasField("session"):
+        lines += ["  the session", *_condition_lines(timeline.session, 2)]
+    for step in timeline.steps:
+        what = f" different {step.distinct_field}" if step.distinct_field else ""
+        many = f", at least {step.at_least}{what}" if step.at_least > 1 or what else ""
+        lines.append(f"  {step.name}{many}")
+        for part in step.parts:
+            lines += [f"    {part.source_kind}", *_condition_lines(part.condition, 3)]
+    return lines
 
 
 def _condition_lines(condition: rule_pb2.Condition, depth: int) -> list[str]:

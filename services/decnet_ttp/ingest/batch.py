@@ -14,9 +14,17 @@ from decnet_ttp.v1 import event_pb2, tagger_service_pb2
 if TYPE_CHECKING:
     from decnet_ttp.ingest.inputs.reading import Input
 
-#: Bounds of one TagEvents request: events, and bytes of text (a guess below the message bound).
-MAX_EVENTS = 2_000
+#: Most events of one TagEvents request, the bound of a call. A message is cut only here: rules with
+#: a timeline see no more of a session than one request holds.
+MAX_EVENTS = 10_000
+#: Events, and bytes of text (a guess below the message bound), from which the next message begins
+#: a request of its own.
+FULL_EVENTS = 2_000
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
+
+
+#: Lists of a session whose entries become events.
+PART_LISTS = ("commands", "http_requests", "auth_attempts", "payloads")
 
 
 @dataclass(slots=True)
@@ -72,6 +80,12 @@ class Upstream:
         return text(self.payload.get("session_id"))[:512]
 
     @property
+    def part_count(self) -> int:
+        """How many events it may become beside the first."""
+        lists = (self.payload.get(name) for name in PART_LISTS)
+        return sum(len(entries) for entries in lists if isinstance(entries, list))
+
+    @property
     def decky_id(self) -> str:
         """Decoy, empty when unknown."""
         payload = self.payload
@@ -81,11 +95,15 @@ class Upstream:
 
 @dataclass(slots=True)
 class TaggerRequests:
-    """The TagEvents requests one tagger gets for a batch; a new one begins at either bound."""
+    """The TagEvents requests one tagger gets for a batch.
+
+    A new one begins with the message that would overfill the last, and within a message only
+    where a call may hold no more.
+    """
 
     kinds: frozenset[str]
     requests: list[tagger_service_pb2.TagEventsRequest] = field(default_factory=list)
-    _events: int = MAX_EVENTS
+    _events: int = FULL_EVENTS
     _bytes: int = 0
     _group: event_pb2.EventGroup | None = None
     _upstream: Upstream | None = None
@@ -101,7 +119,7 @@ class TaggerRequests:
         upstream = self._upstream
         if upstream is None:
             raise RuntimeError("event() before begin()")
-        if self._events >= MAX_EVENTS or self._bytes >= MAX_REQUEST_BYTES:
+        if self._full(upstream):
             self.requests.append(tagger_service_pb2.TagEventsRequest())
             self._events = 0
             self._bytes = upstream.size_bytes
@@ -119,6 +137,13 @@ class TaggerRequests:
                 self._group.anchor.identity_uuid = upstream.identity_uuid
         self._events += 1
         return self._group.events.add()
+
+    def _full(self, upstream: Upstream) -> bool:
+        if self._group is not None:
+            return self._events >= MAX_EVENTS
+        if self._events >= FULL_EVENTS or self._bytes >= MAX_REQUEST_BYTES:
+            return True
+        return self._events > 0 and self._events + upstream.part_count >= FULL_EVENTS
 
 
 def sink_of(requests: Sequence[TaggerRequests]) -> Any:

@@ -9,16 +9,30 @@ from decnet_ttp.matching.errors import RuleInvalidError
 from decnet_ttp.matching.evaluator import Match, Span
 from decnet_ttp.matching.explain import Outcome, explain
 from decnet_ttp.matching.pack import CompiledRule, RulePack, check
+from decnet_ttp.matching.timeline import (
+    PART_KINDS,
+    SessionTimelines,
+    StepOf,
+    StepTaken,
+    TimelineResult,
+    kinds_read,
+)
 
 __all__ = [
     "DERIVED_FIELDS",
+    "PART_KINDS",
     "CompiledRule",
     "DerivedField",
     "Match",
     "Outcome",
     "RuleInvalidError",
     "RulePack",
+    "SessionTimelines",
     "Span",
+    "StepOf",
+    "StepTaken",
+    "TimelineResult",
     "check",
     "explain",
+    "kinds_read",
 ]

@@ -15,6 +15,7 @@ from decnet_ttp.matching.atoms import Atom, exact_text
 from decnet_ttp.matching.conditions import ConditionTree
 from decnet_ttp.matching.fields import MAX_HAYSTACK_CHARS, Reader, Scalar, payload_member, reader
 from decnet_ttp.matching.pattern_set import PatternSet
+from decnet_ttp.matching.timeline import StepOf
 from decnet_ttp.v1 import event_pb2, rule_pb2
 
 #: Longest text shown as the reason of a match, in characters.
@@ -41,17 +42,19 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
-    """A rule that fired.
+    """A rule that fired, or a step of its timeline that an event takes.
 
     Attributes:
         rule: The rule.
         tree: Its condition.
         hits: All atoms that held on the event (of any rule), with field and value.
+        step: The step of the rule's timeline that the event takes; None for a rule that fires.
     """
 
     rule: rule_pb2.Rule
     tree: ConditionTree
     hits: Mapping[Atom, tuple[str, Scalar]]
+    step: StepOf | None = None
 
     def spans(self) -> Iterator[Span]:
         """Yield the reasons: each atom of the rule that held outside a negation."""
@@ -136,12 +139,26 @@ class _FieldGroup:
                 hits.setdefault(atom, hit)
 
 
+class Member(NamedTuple):
+    """A condition that is evaluated on the events of a kind.
+
+    Attributes:
+        rule: The rule it belongs to.
+        tree: The condition.
+        step: The step of the rule's timeline it belongs to; None where it is the whole match.
+    """
+
+    rule: rule_pb2.Rule
+    tree: ConditionTree
+    step: StepOf | None = None
+
+
 class KindEvaluator:
     """All rules of one source kind; immutable.
 
     Args:
         kind: The source kind.
-        rules: Rules with their conditions, in the order in which matches are to come.
+        rules: Their conditions, in the order in which matches are to come.
         previous: An older evaluator of the kind, whose pattern sets are used again.
     """
 
@@ -150,18 +167,18 @@ class KindEvaluator:
     def __init__(
         self,
         kind: str,
-        rules: Sequence[tuple[rule_pb2.Rule, ConditionTree]],
+        rules: Sequence[Member],
         previous: KindEvaluator | None = None,
     ) -> None:
         self._member = payload_member(kind)
         self._rules = tuple(rules)
         self._always = frozenset(
-            number for number, (_, tree) in enumerate(rules) if tree.holds_on_nothing
+            number for number, member in enumerate(rules) if member.tree.holds_on_nothing
         )
         touching: dict[Atom, list[int]] = {}
         by_field: dict[str, dict[Atom, None]] = {}
-        for number, (_, tree) in enumerate(rules):
-            for atom in sorted(tree.atoms, key=lambda each: repr(each.key)):
+        for number, member in enumerate(rules):
+            for atom in sorted(member.tree.atoms, key=lambda each: repr(each.key)):
                 touching.setdefault(atom, []).append(number)
                 for field in atom.key.fields:
                     by_field.setdefault(field, {})[atom] = None
@@ -178,7 +195,7 @@ class KindEvaluator:
         return {group.field: group for group in self._groups}
 
     def evaluate(self, event: event_pb2.Event) -> list[Match]:
-        """Return the rules that fire, in order."""
+        """Return the rules that fire and the steps that are taken, in order."""
         payload = getattr(event, self._member)
         hits: dict[Atom, tuple[str, Scalar]] = {}
         for group in self._groups:
@@ -191,7 +208,7 @@ class KindEvaluator:
             candidates.update(touching[atom])
         found = []
         for number in sorted(candidates):
-            rule, tree = self._rules[number]
+            rule, tree, step = self._rules[number]
             if tree.any_atom_suffices or tree.holds(hits):
-                found.append(Match(rule, tree, hits))
+                found.append(Match(rule, tree, hits, step))
         return found

@@ -3,36 +3,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import re2
 
+from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching.atoms import Atom, AtomKey
 from decnet_ttp.matching.conditions import ConditionTree, compile_condition
 from decnet_ttp.matching.errors import RuleInvalidError
-from decnet_ttp.matching.evaluator import KindEvaluator, Match
+from decnet_ttp.matching.evaluator import KindEvaluator, Match, Member
+from decnet_ttp.matching.timeline import (
+    SessionTimelines,
+    Timeline,
+    TimelineResult,
+    compile_timeline,
+    kinds_read,
+)
 from decnet_ttp.v1 import event_pb2, rule_pb2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRule:
-    """A rule with its compiled condition.
+    """A rule with its compiled condition or timeline.
 
     Attributes:
         rule: The rule; not to be changed.
-        tree: Its condition.
-        definition: Bytes of the condition, by which an unchanged one is known.
+        tree: Its condition, or its timeline.
+        definition: Bytes of either, by which an unchanged one is known.
     """
 
     rule: rule_pb2.Rule
-    tree: ConditionTree
+    tree: ConditionTree | Timeline
     definition: bytes
+
+    def members(self) -> Iterator[tuple[str, Member]]:
+        """Yield its conditions with the kinds they read."""
+        if isinstance(self.tree, Timeline):
+            for kind, tree, step in self.tree.members():
+                yield kind, Member(self.rule, tree, step)
+            return
+        for kind in self.rule.applies_to:
+            yield kind, Member(self.rule, self.tree)
 
 
 class RulePack:
-    """Rules whose match is a condition, compiled for evaluation.
+    """Rules whose match is a condition or a timeline, compiled for evaluation.
 
     Attributes:
         rules: The compiled rules by id, in the order of their ids.
@@ -59,24 +76,29 @@ class RulePack:
         """
         known: dict[AtomKey, Atom] = {}
         if previous is not None:
-            known = {atom.key: atom for c in previous.rules.values() for atom in c.tree.atoms}
+            known = {
+                atom.key: atom
+                for compiled_before in previous.rules.values()
+                for _, member in compiled_before.members()
+                for atom in member.tree.atoms
+            }
         compiled: dict[str, CompiledRule] = {}
         for rule in sorted(rules, key=lambda each: each.rule_id):
-            if rule.WhichOneof("match") != "condition":
+            if rule.WhichOneof("match") not in {"condition", "timeline"}:
                 continue
             if rule.rule_id in compiled:
                 raise RuleInvalidError(rule.rule_id, "the id is taken twice; rename one")
             older = previous.rules.get(rule.rule_id) if previous is not None else None
             compiled[rule.rule_id] = _compile_rule(rule, known, older)
-        kinds: dict[str, list[CompiledRule]] = {}
+        kinds: dict[str, list[Member]] = {}
         for each in compiled.values():
-            for kind in each.rule.applies_to:
-                kinds.setdefault(kind, []).append(each)
+            for kind in kinds_read(each.rule):
+                kinds.setdefault(kind, [])
+            for kind, member in each.members():
+                kinds[kind].append(member)
         older_evaluators = previous._evaluators if previous is not None else {}  # noqa: SLF001 - same class
         evaluators = {
-            kind: KindEvaluator(
-                kind, [(each.rule, each.tree) for each in members], older_evaluators.get(kind)
-            )
+            kind: KindEvaluator(kind, members, older_evaluators.get(kind))
             for kind, members in kinds.items()
         }
         return cls(compiled, evaluators)
@@ -87,15 +109,42 @@ class RulePack:
         return frozenset(self._evaluators)
 
     def evaluate(self, event: event_pb2.Event) -> list[Match]:
-        """Return the rules that fire on an event, in the order of their ids."""
+        """Return the rules that fire on an event alone, in the order of their ids."""
+        return [match for match in self.matches(event) if match.step is None]
+
+    def matches(self, event: event_pb2.Event) -> list[Match]:
+        """Return the rules that fire on an event, and the steps of timelines that it takes."""
         evaluator = self._evaluators.get(event.source_kind)
         return evaluator.evaluate(event) if evaluator is not None else []
+
+    def timelines(self, events: Sequence[event_pb2.Event]) -> SessionTimelines:
+        """Return what a session's events come to for the rules with a timeline."""
+        found = SessionTimelines()
+        for position, event in enumerate(events):
+            for match in self.matches(event):
+                if match.step is not None:
+                    found.take(match.rule, match.step, event, position)
+        return found
+
+    def result(self, rule_id: str, events: Sequence[event_pb2.Event]) -> TimelineResult:
+        """Return how a session went by one rule with a timeline.
+
+        Raises:
+            KeyError: The pack has no such rule.
+            TypeError: It has no timeline.
+        """
+        compiled = self.rules[rule_id]
+        if not isinstance(compiled.tree, Timeline):
+            raise TypeError(f"rule {rule_id} has no timeline")
+        return self.timelines(events).result(compiled.rule, compiled.tree)
 
 
 def _compile_rule(
     rule: rule_pb2.Rule, known: dict[AtomKey, Atom], older: CompiledRule | None
 ) -> CompiledRule:
-    definition = rule.condition.SerializeToString(deterministic=True)
+    form = rule.WhichOneof("match")
+    matched = rule.timeline if form == "timeline" else rule.condition
+    definition = str(form).encode() + matched.SerializeToString(deterministic=True)
     if older is not None and older.definition == definition:
         return CompiledRule(rule, older.tree, definition)
 
@@ -106,11 +155,21 @@ def _compile_rule(
         return atom
 
     try:
-        tree = compile_condition(rule.condition, intern)
+        tree: ConditionTree | Timeline
+        if form == "timeline":
+            tree = compile_timeline(rule.timeline, intern)
+        else:
+            tree = compile_condition(rule.condition, intern)
     except (ValueError, re2.error) as error:
         raise RuleInvalidError(rule.rule_id, f"{error}; correct its `match`") from error
     if not rule.applies_to:
         raise RuleInvalidError(rule.rule_id, "it applies to no source kind; name one")
+    if form == "timeline" and list(rule.applies_to) != [SourceKind.SESSION]:
+        raise RuleInvalidError(
+            rule.rule_id,
+            "a rule with a timeline reads whole sessions; write applies_to: [session]",
+            path=("applies_to",),
+        )
     return CompiledRule(rule, tree, definition)
 
 

@@ -3,29 +3,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
 from google.protobuf import json_format
 
 from decnet_ttp.core.source_kinds import PAYLOAD_FIELD, SourceKind
-from decnet_ttp.rule_store.document import (
-    AllOf,
-    AnyOf,
-    FieldTest,
-    LifterMatch,
-    Negation,
-    RuleDocument,
-    SilentExample,
-)
+from decnet_ttp.rule_store.conditions import AllOf, AnyOf, FieldTest, Negation
+from decnet_ttp.rule_store.document import LifterMatch, RuleDocument, SilentExample
 from decnet_ttp.rule_store.field_checks import ConditionModel, fields_of
 from decnet_ttp.rule_store.payload_fields import payload_fields
+from decnet_ttp.rule_store.timelines import TimelineMatch, timespan_s
 from decnet_ttp.v1 import event_pb2, rule_pb2
 
 _STATUS: Final = {
     "stable": rule_pb2.RULE_STATUS_STABLE,
     "experimental": rule_pb2.RULE_STATUS_EXPERIMENTAL,
 }
+
+#: When the sessions of examples begin, in seconds since the epoch.
+_EXAMPLES_BEGIN_S: Final = 1_767_225_600
 
 #: Member of an example's payload that holds what a producer sends beside the typed fields.
 EXTRA_KEY: Final = "extra"
@@ -36,11 +34,13 @@ class ExampleFault(ValueError):  # noqa: N818 - a finding about a file, not a fa
 
     Attributes:
         key: The member of its payload that is wrong.
+        path: Keys that lead from the example to that member.
     """
 
-    def __init__(self, key: str, message: str) -> None:
+    def __init__(self, key: str, message: str, *within: str | int) -> None:
         super().__init__(message)
         self.key = key
+        self.path = (*(within or ("payload",)), key)
 
 
 def rule_message(rule: RuleDocument, *, content_sha256: str, source: str) -> rule_pb2.Rule:
@@ -78,8 +78,10 @@ def rule_message(rule: RuleDocument, *, content_sha256: str, source: str) -> rul
     if isinstance(rule.match, LifterMatch):
         message.lifter_predicate.kind = rule.match.kind
         message.lifter_predicate.parameters.update(_plain(rule.match.model_extra or {}))
+    elif isinstance(rule.match, TimelineMatch):
+        message.timeline.CopyFrom(_timeline(rule.match))
     else:
-        message.condition.CopyFrom(_condition(rule, rule.match))
+        message.condition.CopyFrom(_condition(rule.applies_to, rule.match))
     return message
 
 
@@ -92,25 +94,40 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-def _condition(rule: RuleDocument, condition: ConditionModel) -> rule_pb2.Condition:
+def _timeline(match: TimelineMatch) -> rule_pb2.Timeline:
+    message = rule_pb2.Timeline(ordered=match.type == "temporal_ordered")
+    if match.timespan is not None:
+        message.timespan.FromSeconds(timespan_s(match.timespan))
+    if match.session is not None:
+        message.session.CopyFrom(_condition([SourceKind.SESSION], match.session))
+    for step in match.steps:
+        shown = message.steps.add(
+            name=step.name, at_least=step.at_least, distinct_field=step.distinct or ""
+        )
+        for kind, condition in step.parts.items():
+            shown.parts.add(source_kind=kind, condition=_condition([kind], condition))
+    return message
+
+
+def _condition(kinds: Sequence[str], condition: ConditionModel) -> rule_pb2.Condition:
     match condition:
         case AllOf(all=members):
-            within = rule_pb2.ConditionList(conditions=[_condition(rule, m) for m in members])
+            within = rule_pb2.ConditionList(conditions=[_condition(kinds, m) for m in members])
             return rule_pb2.Condition(all=within)
         case AnyOf(any=members):
-            within = rule_pb2.ConditionList(conditions=[_condition(rule, m) for m in members])
+            within = rule_pb2.ConditionList(conditions=[_condition(kinds, m) for m in members])
             return rule_pb2.Condition(any=within)
         case Negation(not_=member):
             message = rule_pb2.Condition()
             # `not` is a keyword of Python, so the member has no name to write here.
-            getattr(message, "not").CopyFrom(_condition(rule, member))
+            getattr(message, "not").CopyFrom(_condition(kinds, member))
             return message
         case FieldTest():
-            return rule_pb2.Condition(field=_field_condition(rule, condition))
+            return rule_pb2.Condition(field=_field_condition(kinds, condition))
 
 
-def _field_condition(rule: RuleDocument, test: FieldTest) -> rule_pb2.FieldCondition:
-    message = rule_pb2.FieldCondition(fields=fields_of(rule, test), ignore_case=test.ignore_case)
+def _field_condition(kinds: Sequence[str], test: FieldTest) -> rule_pb2.FieldCondition:
+    message = rule_pb2.FieldCondition(fields=fields_of(kinds, test), ignore_case=test.ignore_case)
     if test.pattern is not None:
         message.pattern = test.pattern
     elif test.is_ is not None:
@@ -138,11 +155,39 @@ def example_event(rule: RuleDocument, example: SilentExample, number: int) -> ev
         ExampleFault: A member that the kind does not have, or of another type.
     """
     kind = example.source_kind or rule.applies_to[0]
-    event = event_pb2.Event(source_kind=kind, source_id=f"example-{number}")
+    return _event(kind, f"example-{number}", example.payload)
+
+
+def example_parts(example: SilentExample, session: event_pb2.Event) -> list[event_pb2.Event]:
+    """Return the parts of the session that an example describes.
+
+    Args:
+        example: The example.
+        session: The session itself, which gets the time when it began.
+
+    Raises:
+        ExampleFault: A member that the kind does not have, or of another type.
+    """
+    session.observe_time.FromSeconds(_EXAMPLES_BEGIN_S)
+    events = []
+    for number, part in enumerate(example.timeline or ()):
+        kind = part.kind
+        try:
+            event = _event(kind, f"{session.source_id}-{number}", getattr(part, kind))
+        except ExampleFault as fault:
+            raise ExampleFault(fault.key, str(fault), "timeline", number, kind) from fault
+        if part.at_s is not None:
+            event.observe_time.FromNanoseconds(int((_EXAMPLES_BEGIN_S + part.at_s) * 1e9))
+        events.append(event)
+    return events
+
+
+def _event(kind: str, source_id: str, given: Mapping[str, Any]) -> event_pb2.Event:
+    event = event_pb2.Event(source_kind=kind, source_id=source_id)
     payload = getattr(event, PAYLOAD_FIELD[SourceKind(kind)])
     payload.SetInParent()
     fields = payload_fields(kind)
-    for key, value in example.payload.items():
+    for key, value in given.items():
         if key == EXTRA_KEY:
             if not isinstance(value, dict):
                 raise ExampleFault(key, "`extra` must be a mapping")

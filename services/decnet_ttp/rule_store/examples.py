@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from decnet_ttp.matching import RulePack
-from decnet_ttp.rule_store.convert import ExampleFault, example_event
+from decnet_ttp.rule_store.convert import ExampleFault, example_event, example_parts
 from decnet_ttp.rule_store.document import MatchExample, RuleDocument
 from decnet_ttp.rule_store.lifters import Evaluate, LifterFault, lifter_evaluate
 from decnet_ttp.v1 import event_pb2, rule_pb2
@@ -52,10 +53,11 @@ def run_examples(
     Raises:
         RuleInvalidError: The matcher or the lifter refuses the rule.
     """
-    if message.WhichOneof("match") == "condition":
-        evaluate = _matcher(message)
-    else:
+    evaluate: Evaluate
+    if message.HasField("lifter_predicate"):
         evaluate = lifter_evaluate(message, rules_dir)
+    else:
+        evaluate = _matcher(message)
     results = []
     numbered = [
         (("tests", part, n), example)
@@ -66,15 +68,16 @@ def run_examples(
         must_match = isinstance(example, MatchExample)
         try:
             event = example_event(rule, example, number)
+            parts = example_parts(example, event) if message.HasField("timeline") else []
         except ExampleFault as fault:
-            at = (*path, "payload", fault.key)
+            at = (*path, *fault.path)
             results.append(ExampleResult(at, must_match, ran=False, fault=str(fault)))
             continue
         if only_form:
             results.append(ExampleResult(path, must_match, ran=False))
             continue
         try:
-            emitted = evaluate(event)
+            emitted = evaluate(event, parts)
         except LifterFault as fault:
             results.append(ExampleResult(path, must_match, ran=True, fault=str(fault)))
             continue
@@ -96,12 +99,13 @@ def _difference(expected: frozenset[str], emitted: frozenset[str]) -> str:
 
 def _matcher(message: rule_pb2.Rule) -> Evaluate:
     pack = RulePack.compile([message])
+    emitted = frozenset(each.sub_technique_id or each.technique_id for each in message.emissions)
 
-    def evaluate(event: event_pb2.Event) -> frozenset[str]:
-        return frozenset(
-            emission.sub_technique_id or emission.technique_id
-            for match in pack.evaluate(event)
-            for emission in match.rule.emissions
-        )
+    def evaluate(event: event_pb2.Event, parts: Sequence[event_pb2.Event]) -> frozenset[str]:
+        if message.HasField("timeline"):
+            fired = any(pack.timelines([event, *parts]).fired())
+        else:
+            fired = bool(pack.evaluate(event))
+        return emitted if fired else frozenset()
 
     return evaluate

@@ -17,8 +17,9 @@ from decnet_ttp.v1 import event_pb2, rule_pb2
 
 ENTRY_POINT_GROUP: Final = "decnet_ttp.lifters"
 
-#: Returns the deepest technique ids that a rule emits for an event.
-Evaluate = Callable[[event_pb2.Event], frozenset[str]]
+#: Returns the deepest technique ids that a rule emits for an event; the parts are those of the
+#: session that it is.
+Evaluate = Callable[[event_pb2.Event, Sequence[event_pb2.Event]], frozenset[str]]
 
 #: What a mistake in a predicate raises; it costs the example, not the load.
 _MISTAKES: Final = (
@@ -80,7 +81,8 @@ def lifter_evaluate(rule: rule_pb2.Rule, rules_dir: Path | None) -> Evaluate:
         )
     evaluator = owner.compile([rule], None)
 
-    def evaluate(event: event_pb2.Event) -> frozenset[str]:
+    def evaluate(event: event_pb2.Event, parts: Sequence[event_pb2.Event]) -> frozenset[str]:
+        del parts  # a predicate sees one event
         try:
             positions = {
                 position for finding in evaluator.lift(event) for position in finding.emissions

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from decnet_ttp.rule_store.conditions import AllOf, AnyOf, FieldTest, Negation
 from decnet_ttp.rule_store.document import (
-    AllOf,
-    AnyOf,
     EmissionDocument,
     ExamplesDocument,
-    FieldTest,
     MatchExample,
-    Negation,
     RuleDocument,
     SilentExample,
 )
+from decnet_ttp.rule_store.timelines import PartDocument, TimelineMatch, TimelineStepDocument
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -36,8 +34,11 @@ _MODELS: Final[dict[str | None, type[BaseModel]]] = {
     "tests": ExamplesDocument,
     "match": MatchExample,
     "no_match": SilentExample,
+    "timeline-form": TimelineMatch,
+    "steps": TimelineStepDocument,
+    "timeline": PartDocument,
 }
-_TAGS: Final = frozenset({"all-of", "any-of", "negation", "field-test", "lifter"})
+_TAGS: Final = frozenset({"all-of", "any-of", "negation", "field-test", "lifter", "timeline-form"})
 _CURES: Final = {
     "string_type": "must be text; put it in quotes",
     "int_type": "must be a whole number",
@@ -128,6 +129,8 @@ def _complaint(kind: str, context: dict[str, Any], detail: ErrorDetails) -> str:
             text = f"is {shown}; allowed: at least {context['ge']:g}"
         case "literal_error":
             text = f"is {shown}; allowed: {context['expected']}"
+        case "too_long":
+            text = f"has too many members; allowed: at most {context['max_length']}"
         case "too_short" | "string_too_short":
             text = "is empty; at least one is needed"
         case "string_too_long":

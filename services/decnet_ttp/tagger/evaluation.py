@@ -8,9 +8,13 @@ import itertools
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from decnet_ttp.core.source_kinds import SourceKind
+from decnet_ttp.matching import SessionTimelines
+from decnet_ttp.tagger.evidence import timeline_evidence
 from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter
 from decnet_ttp.tagger.rule_set import LiveRule, RuleSet
 from decnet_ttp.tagger.statistics import RuleNumbers, RuleStatistics
@@ -44,6 +48,71 @@ def _anchored(findings: list[Finding], group: event_pb2.EventGroup) -> list[Find
     if group.anchor.identity_uuid or not any(each.identity_only for each in findings):
         return findings
     return [each for each in findings if not each.identity_only]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one batch is evaluated with, and what it gave.
+
+    Attributes:
+        rules: The rules in force at its begin.
+        response: The answer.
+        now_s: Its begin, in seconds since the epoch.
+        counted: Numbers of the rules that fired.
+    """
+
+    rules: RuleSet
+    response: tagger_service_pb2.TagEventsResponse
+    now_s: float
+    counted: dict[str, RuleNumbers] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What one group of events gave.
+
+    Attributes:
+        group: The group.
+        timelines: Steps that its events take.
+        outs: Its groups of tags, one for each anchor that findings have.
+    """
+
+    group: event_pb2.EventGroup
+    timelines: SessionTimelines = field(default_factory=SessionTimelines)
+    outs: dict[bool, tag_pb2.TagGroup] = field(default_factory=dict)
+
+    def out(
+        self, response: tagger_service_pb2.TagEventsResponse, *, identity_only: bool
+    ) -> tag_pb2.TagGroup:
+        """Return the group of tags for an anchor, in the answer once it is needed."""
+        out = self.outs.get(identity_only)
+        if out is None:
+            group = self.group
+            out = self.outs[identity_only] = response.groups.add(
+                origin_id=group.origin_id,
+                anchor=group.anchor,
+                session_id=group.session_id,
+                decky_id=group.decky_id,
+            )
+            if identity_only:
+                out.anchor.attacker_uuid = ""
+        return out
+
+    def fired(self) -> Iterator[tuple[event_pb2.Event, Finding]]:
+        """Yield the rules whose timeline the session fulfils, with the session's own event.
+
+        Of a group without that event nothing can be said: it is the rest of a session too large
+        for one request.
+        """
+        results = list(self.timelines.fired())
+        if not results:
+            return
+        session = next((e for e in self.group.events if e.source_kind == SourceKind.SESSION), None)
+        if session is None:
+            return
+        for result in results:
+            evidence = timeline_evidence(session, result.steps)
+            yield session, Finding(result.rule, evidence, range(len(result.rule.emissions)))
 
 
 class Evaluation:
@@ -81,11 +150,11 @@ class Evaluation:
         count = 0
         by_kind: dict[str, list[tuple[str, Evaluator]]] = {}
         kinds: dict[str, int] = {}
-        counted: dict[str, RuleNumbers] = {}
+        batch = _Batch(rules, response, now_s)
         until_sample = self.statistics.until_sample
         for group in request.groups:
-            outs: dict[bool, tag_pb2.TagGroup] = {}
-            for event in group.events:
+            answers = _Answers(group)
+            for position, event in enumerate(group.events):
                 count += 1
                 if not count % _EVENTS_PER_LOOK and time.monotonic() - looked_s > _MAX_HOLD_S:
                     await asyncio.sleep(0)
@@ -102,51 +171,43 @@ class Evaluation:
                     self._sample(evaluators, event)
                 for lifter, evaluator in evaluators:
                     for finding in self._lift(lifter, evaluator, group, event, response):
-                        live = rules.rules[finding.rule.rule_id]
-                        numbers = self._matched(counted, finding, now_s)
-                        state = live.state_for(group, kind, now_s)
-                        if live.experimental or state.disabled:
-                            numbers.withheld += len(finding.emissions)
-                            response.withheld_count += len(finding.emissions)
-                            continue
-                        out = outs.get(finding.identity_only) or self._group(
-                            response, outs, group, identity_only=finding.identity_only
-                        )
-                        numbers.tags += self._write(out, event, finding, live, state.ceiling)
+                        if finding.step is not None:
+                            answers.timelines.take(finding.rule, finding.step, event, position)
+                        else:
+                            self._settle(batch, answers, event, finding)
+            for session, finding in answers.fired():
+                self._settle(batch, answers, session, finding)
         self.statistics.until_sample = until_sample
         took_s = time.monotonic() - began_s
         self.statistics.count_batch(rules, kinds, began_s=now_s, took_s=took_s)
         return response
 
-    @staticmethod
-    def _group(
-        response: tagger_service_pb2.TagEventsResponse,
-        outs: dict[bool, tag_pb2.TagGroup],
-        group: event_pb2.EventGroup,
-        *,
-        identity_only: bool,
-    ) -> tag_pb2.TagGroup:
-        """Add a group of tags to the answer: one for each anchor that findings of a group have."""
-        out = outs[identity_only] = response.groups.add(
-            origin_id=group.origin_id,
-            anchor=group.anchor,
-            session_id=group.session_id,
-            decky_id=group.decky_id,
-        )
-        if identity_only:
-            out.anchor.attacker_uuid = ""
-        return out
+    def _settle(
+        self,
+        batch: _Batch,
+        answers: _Answers,
+        event: event_pb2.Event,
+        finding: Finding,
+    ) -> None:
+        """Count a finding, and write its tags unless its rule's state withholds them."""
+        live = batch.rules.rules[finding.rule.rule_id]
+        numbers = self._matched(batch, finding)
+        state = live.state_for(answers.group, event.source_kind, batch.now_s)
+        if live.experimental or state.disabled:
+            numbers.withheld += len(finding.emissions)
+            batch.response.withheld_count += len(finding.emissions)
+            return
+        out = answers.out(batch.response, identity_only=finding.identity_only)
+        numbers.tags += self._write(out, event, finding, live, state.ceiling)
 
-    def _matched(
-        self, counted: dict[str, RuleNumbers], finding: Finding, now_s: float
-    ) -> RuleNumbers:
+    def _matched(self, batch: _Batch, finding: Finding) -> RuleNumbers:
         """Count a match; returns the rule's numbers, which a batch looks up once."""
         rule_id = finding.rule.rule_id
-        numbers = counted.get(rule_id)
+        numbers = batch.counted.get(rule_id)
         if numbers is None:
-            numbers = counted[rule_id] = self.statistics.of(rule_id)
+            numbers = batch.counted[rule_id] = self.statistics.of(rule_id)
         numbers.matches += not finding.continued
-        numbers.last_fired_s = now_s
+        numbers.last_fired_s = batch.now_s
         return numbers
 
     def _sample(self, evaluators: Sequence[tuple[str, Evaluator]], event: event_pb2.Event) -> None:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 from decnet_ttp.core.source_kinds import SourceKind
-from decnet_ttp.matching import Span
+from decnet_ttp.matching import Span, StepTaken
 from decnet_ttp.v1 import event_pb2, tag_pb2
 
 #: Longest command text or URL in evidence, in characters.
@@ -126,6 +126,22 @@ _BY_KIND: dict[str, Callable[[event_pb2.Event, Sequence[Span], tag_pb2.Evidence]
     SourceKind.PAYLOAD: _file,
     SourceKind.SESSION: _session,
 }
+
+
+def timeline_evidence(session: event_pb2.Event, steps: Sequence[StepTaken]) -> tag_pb2.Evidence:
+    """Return the evidence of a timeline: which parts took its steps, when and how many."""
+    evidence = tag_pb2.Evidence()
+    shown = evidence.session
+    shown.service = session.session.service[:MAX_NAME]
+    for step in steps:
+        shown.steps.add(
+            step=step.name,
+            count=step.count,
+            source_kind=step.source_kind,
+            source_id=step.source_id,
+            offset_s=step.offset_s,
+        )
+    return evidence
 
 
 def evidence_of(event: event_pb2.Event, spans: Sequence[Span]) -> tag_pb2.Evidence:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from decnet_ttp.core.errors import NotFoundError
+from decnet_ttp.matching import StepOf
 from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2
 
 ENTRY_POINT_GROUP = "decnet_ttp.lifters"
@@ -38,6 +39,8 @@ class Finding:
         factors: What the confidence of each of these is multiplied by; empty for 1.
         identity_only: Whether its tags are about the identity alone, not about the attacker.
         continued: Whether the same firing already gave a finding, with other evidence.
+        step: The step of the rule's timeline that the event takes: the rule may fire once the
+            whole session was seen. Evidence and emissions are empty then.
     """
 
     rule: rule_pb2.Rule
@@ -46,6 +49,7 @@ class Finding:
     factors: Sequence[float] = ()
     identity_only: bool = False
     continued: bool = False
+    step: StepOf | None = None
 
 
 class Evaluator(Protocol):

@@ -148,7 +148,13 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
             raise NotFoundError(
                 "this tagger has no such rule; see decnet-ttp rules list", rule_id=request.rule_id
             )
-        return explain_event(live.rule, request.event, self._lifters, self._follower.rules)
+        if len(request.parts) > MAX_EVENTS:
+            raise InvalidArgumentError(
+                f"{len(request.parts)} parts; send at most {MAX_EVENTS}", field="parts"
+            )
+        return explain_event(
+            live.rule, request.event, self._lifters, self._follower.rules, request.parts
+        )
 
     async def ListRuleStatistics(
         self, request: tagger_service_pb2.ListRuleStatisticsRequest, context: Context

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from decnet_ttp.core.source_kinds import SourceKind
+from decnet_ttp.matching import kinds_read
 from decnet_ttp.runtime.figures import Histogram
 from decnet_ttp.tagger.rule_set import RuleSet
 
@@ -149,7 +150,7 @@ class RuleStatistics:
         if not self._pending:
             return
         for rule_id, live in self._rules.rules.items():
-            seen = sum(self._pending[kind] for kind in live.rule.applies_to)
+            seen = sum(self._pending[kind] for kind in kinds_read(live.rule))
             if seen:
                 self.of(rule_id).evaluations += seen
         self._pending.clear()

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -32,7 +33,7 @@ RULE_MODE_DISABLED: RuleMode
 RULE_MODE_CLIPPED: RuleMode
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "rule_version", "name", "description", "applies_to", "condition", "lifter_predicate", "emissions", "evidence_fields", "references", "false_positives", "last_review_date", "next_review_date", "status", "content_sha256", "source", "state", "load_error", "scoped_states")
+    __slots__ = ("rule_id", "rule_version", "name", "description", "applies_to", "condition", "lifter_predicate", "timeline", "emissions", "evidence_fields", "references", "false_positives", "last_review_date", "next_review_date", "status", "content_sha256", "source", "state", "load_error", "scoped_states")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +41,7 @@ class Rule(_message.Message):
     APPLIES_TO_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
     LIFTER_PREDICATE_FIELD_NUMBER: _ClassVar[int]
+    TIMELINE_FIELD_NUMBER: _ClassVar[int]
     EMISSIONS_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELDS_FIELD_NUMBER: _ClassVar[int]
     REFERENCES_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +61,7 @@ class Rule(_message.Message):
     applies_to: _containers.RepeatedScalarFieldContainer[str]
     condition: Condition
     lifter_predicate: LifterPredicate
+    timeline: Timeline
     emissions: _containers.RepeatedCompositeFieldContainer[Emission]
     evidence_fields: _containers.RepeatedScalarFieldContainer[str]
     references: _containers.RepeatedScalarFieldContainer[str]
@@ -71,7 +74,7 @@ class Rule(_message.Message):
     state: RuleState
     load_error: str
     scoped_states: _containers.RepeatedCompositeFieldContainer[RuleState]
-    def __init__(self, rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., applies_to: _Optional[_Iterable[str]] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., lifter_predicate: _Optional[_Union[LifterPredicate, _Mapping]] = ..., emissions: _Optional[_Iterable[_Union[Emission, _Mapping]]] = ..., evidence_fields: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ..., false_positives: _Optional[_Iterable[str]] = ..., last_review_date: _Optional[str] = ..., next_review_date: _Optional[str] = ..., status: _Optional[_Union[RuleStatus, str]] = ..., content_sha256: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[RuleState, _Mapping]] = ..., load_error: _Optional[str] = ..., scoped_states: _Optional[_Iterable[_Union[RuleState, _Mapping]]] = ...) -> None: ...
+    def __init__(self, rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., applies_to: _Optional[_Iterable[str]] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., lifter_predicate: _Optional[_Union[LifterPredicate, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., emissions: _Optional[_Iterable[_Union[Emission, _Mapping]]] = ..., evidence_fields: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ..., false_positives: _Optional[_Iterable[str]] = ..., last_review_date: _Optional[str] = ..., next_review_date: _Optional[str] = ..., status: _Optional[_Union[RuleStatus, str]] = ..., content_sha256: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[RuleState, _Mapping]] = ..., load_error: _Optional[str] = ..., scoped_states: _Optional[_Iterable[_Union[RuleState, _Mapping]]] = ...) -> None: ...
 
 class Emission(_message.Message):
     __slots__ = ("tactic", "technique_id", "sub_technique_id", "confidence")
@@ -141,6 +144,38 @@ class NumericComparison(_message.Message):
     lt: float
     lte: float
     def __init__(self, gt: _Optional[float] = ..., gte: _Optional[float] = ..., lt: _Optional[float] = ..., lte: _Optional[float] = ...) -> None: ...
+
+class Timeline(_message.Message):
+    __slots__ = ("ordered", "timespan", "session", "steps")
+    ORDERED_FIELD_NUMBER: _ClassVar[int]
+    TIMESPAN_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    ordered: bool
+    timespan: _duration_pb2.Duration
+    session: Condition
+    steps: _containers.RepeatedCompositeFieldContainer[TimelineStep]
+    def __init__(self, ordered: _Optional[bool] = ..., timespan: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., session: _Optional[_Union[Condition, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[TimelineStep, _Mapping]]] = ...) -> None: ...
+
+class TimelineStep(_message.Message):
+    __slots__ = ("name", "parts", "at_least", "distinct_field")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_FIELD_NUMBER: _ClassVar[int]
+    DISTINCT_FIELD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    parts: _containers.RepeatedCompositeFieldContainer[PartCondition]
+    at_least: int
+    distinct_field: str
+    def __init__(self, name: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[PartCondition, _Mapping]]] = ..., at_least: _Optional[int] = ..., distinct_field: _Optional[str] = ...) -> None: ...
+
+class PartCondition(_message.Message):
+    __slots__ = ("source_kind", "condition")
+    SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    source_kind: str
+    condition: Condition
+    def __init__(self, source_kind: _Optional[str] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ...) -> None: ...
 
 class LifterPredicate(_message.Message):
     __slots__ = ("kind", "parameters")

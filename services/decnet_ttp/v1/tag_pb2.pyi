@@ -235,7 +235,7 @@ class FileEvidence(_message.Message):
     def __init__(self, sha256: _Optional[str] = ..., url: _Optional[str] = ..., filename: _Optional[str] = ..., direction: _Optional[str] = ..., matched_tokens: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SessionEvidence(_message.Message):
-    __slots__ = ("service", "figures", "matched_tokens")
+    __slots__ = ("service", "figures", "matched_tokens", "steps")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -246,10 +246,26 @@ class SessionEvidence(_message.Message):
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     FIGURES_FIELD_NUMBER: _ClassVar[int]
     MATCHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
     service: str
     figures: _containers.ScalarMap[str, float]
     matched_tokens: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, service: _Optional[str] = ..., figures: _Optional[_Mapping[str, float]] = ..., matched_tokens: _Optional[_Iterable[str]] = ...) -> None: ...
+    steps: _containers.RepeatedCompositeFieldContainer[TimelineStepEvidence]
+    def __init__(self, service: _Optional[str] = ..., figures: _Optional[_Mapping[str, float]] = ..., matched_tokens: _Optional[_Iterable[str]] = ..., steps: _Optional[_Iterable[_Union[TimelineStepEvidence, _Mapping]]] = ...) -> None: ...
+
+class TimelineStepEvidence(_message.Message):
+    __slots__ = ("step", "count", "source_kind", "source_id", "offset_s")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_S_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    count: int
+    source_kind: str
+    source_id: str
+    offset_s: float
+    def __init__(self, step: _Optional[str] = ..., count: _Optional[int] = ..., source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., offset_s: _Optional[float] = ...) -> None: ...
 
 class EmailEvidence(_message.Message):
     __slots__ = ("body_sha256", "matched_header_names", "rcpt_domains", "attachment_sha256s", "rcpt_count", "matched_kit", "matched_trigger", "matched_url_host", "matched_signals", "matched_subject_keywords", "matched_body_keywords", "encoded_bytes")

@@ -73,20 +73,40 @@ class LifterDescription(_message.Message):
     def __init__(self, name: _Optional[str] = ..., source_kinds: _Optional[_Iterable[str]] = ..., rule_count: _Optional[int] = ...) -> None: ...
 
 class ExplainEventRequest(_message.Message):
-    __slots__ = ("event", "rule_id")
+    __slots__ = ("event", "rule_id", "parts")
     EVENT_FIELD_NUMBER: _ClassVar[int]
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     event: _event_pb2.Event
     rule_id: str
-    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., rule_id: _Optional[str] = ...) -> None: ...
+    parts: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
+    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., rule_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ...) -> None: ...
 
 class ExplainEventResponse(_message.Message):
-    __slots__ = ("matched", "outcomes")
+    __slots__ = ("matched", "outcomes", "steps")
     MATCHED_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
     matched: bool
     outcomes: _containers.RepeatedCompositeFieldContainer[ConditionOutcome]
-    def __init__(self, matched: _Optional[bool] = ..., outcomes: _Optional[_Iterable[_Union[ConditionOutcome, _Mapping]]] = ...) -> None: ...
+    steps: _containers.RepeatedCompositeFieldContainer[StepOutcome]
+    def __init__(self, matched: _Optional[bool] = ..., outcomes: _Optional[_Iterable[_Union[ConditionOutcome, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[StepOutcome, _Mapping]]] = ...) -> None: ...
+
+class StepOutcome(_message.Message):
+    __slots__ = ("name", "at_least", "count", "held", "source_id", "offset_s")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_S_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    at_least: int
+    count: int
+    held: bool
+    source_id: str
+    offset_s: float
+    def __init__(self, name: _Optional[str] = ..., at_least: _Optional[int] = ..., count: _Optional[int] = ..., held: _Optional[bool] = ..., source_id: _Optional[str] = ..., offset_s: _Optional[float] = ...) -> None: ...
 
 class ConditionOutcome(_message.Message):
     __slots__ = ("path", "field", "held", "start", "end")

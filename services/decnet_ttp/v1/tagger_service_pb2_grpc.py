@@ -83,7 +83,8 @@ class TaggerServiceServicer:
     def ExplainEvent(self, request, context):
         """Tells, for one event and one rule, which condition held and which did not.
 
-        Errors include: NOT_FOUND (the tagger has no such rule), INVALID_ARGUMENT (the rule does not read that kind).
+        Errors include: NOT_FOUND (the tagger has no such rule), INVALID_ARGUMENT (the rule does not read that kind, more
+        than 10 000 parts).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

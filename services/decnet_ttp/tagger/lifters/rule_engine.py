@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The rule engine: evaluates every rule whose match is a condition on fields."""
+"""The rule engine: evaluates every rule whose match is a condition on fields, or a timeline."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from decnet_ttp.core.source_kinds import SourceKind
-from decnet_ttp.matching import RulePack
+from decnet_ttp.matching import RulePack, kinds_read
 from decnet_ttp.tagger.evidence import evidence_of
 from decnet_ttp.tagger.lifter import Evaluator, Finding
-from decnet_ttp.v1 import event_pb2, rule_pb2
+from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2
+
+_NOTHING = tag_pb2.Evidence()
 
 #: Rules kept compiled alone, beside the pack; a large pack would need too much memory twice.
 _MAX_ALONE = 256
@@ -26,7 +28,7 @@ class _Evaluator:
         self._alone: OrderedDict[str, RulePack] = OrderedDict()
 
     def lift(self, event: event_pb2.Event) -> Iterator[Finding]:
-        """Yield the rules whose condition holds."""
+        """Yield the rules whose condition holds, and the steps that the event takes."""
         return _findings(self.pack, event)
 
     def rule_ids(self, source_kind: str) -> Sequence[str]:
@@ -34,7 +36,7 @@ class _Evaluator:
         return [
             rule_id
             for rule_id, compiled in self.pack.rules.items()
-            if source_kind in compiled.rule.applies_to
+            if source_kind in kinds_read(compiled.rule)
         ]
 
     def lift_rule(self, event: event_pb2.Event, rule_id: str) -> Iterator[Finding]:
@@ -50,7 +52,10 @@ class _Evaluator:
 
 
 def _findings(pack: RulePack, event: event_pb2.Event) -> Iterator[Finding]:
-    for match in pack.evaluate(event):
+    for match in pack.matches(event):
+        if match.step is not None:
+            yield Finding(match.rule, _NOTHING, (), step=match.step)
+            continue
         yield Finding(
             match.rule,
             evidence_of(event, list(match.spans())),
@@ -75,8 +80,8 @@ class RuleEngine:
         del rules_dir  # conditions need nothing but the rule
 
     def owns(self, rule: rule_pb2.Rule) -> bool:
-        """Whether the rule's match is a condition."""
-        return bool(rule.WhichOneof("match") == "condition")
+        """Whether the rule's match is a condition or a timeline."""
+        return rule.WhichOneof("match") in {"condition", "timeline"}
 
     def compile(self, rules: Sequence[rule_pb2.Rule], previous: Evaluator | None) -> _Evaluator:
         """Compile the conditions; unchanged ones are taken over.
