@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import pytest
 from hypothesis import given
@@ -275,6 +275,6 @@ def _brute_force(
     for chosen in product(*(ways(*each) for each in steps)):
         times = [hits[n][0] for way in chosen for n in way]
         in_time = not timespan_s or max(times) - min(times) <= timespan_s
-        if in_time and all(good(a, b) for a, b in zip(chosen, chosen[1:], strict=False)):
+        if in_time and all(good(a, b) for a, b in pairwise(chosen)):
             return True
     return False

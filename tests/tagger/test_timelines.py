@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Rules with a timeline in a tagger: tags of the session, typed evidence, states, and cut groups."""
+"""Rules with a timeline in a tagger: tags of the session, typed evidence, states, cut groups."""
 
 from __future__ import annotations
 

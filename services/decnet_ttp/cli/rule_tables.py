@@ -130,9 +130,8 @@ def print_rule(rule: rule_pb2.Rule, examples: dict[str, Any] | None) -> None:
         click.secho(heading, bold=True)
         for example in examples.get(part, ()):
             gives = " ".join(example.get("techniques", ()))
-            click.echo(
-                f"  {one_line(_example_text(example))}" + (f"  ->  {gives}" if gives else "")
-            )
+            text = one_line(_example_text(example))
+            click.echo(f"  {text}" + (f"  ->  {gives}" if gives else ""))
 
 
 def _example_text(example: dict[str, Any]) -> str:
