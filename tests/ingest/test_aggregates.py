@@ -66,6 +66,12 @@ def test_session_sums_up_its_lists() -> None:
     assert (session.bytes_out, session.rows_read) == (11.5, 7)
 
 
+@pytest.mark.parametrize("service", ["FTP", "imap", "mqtt", "modbus", "sip", "snmp"])
+def test_commands_of_a_protocol_are_its_operations(service: str) -> None:
+    (event,) = events_of("session", {"service": service, "commands": ["A 1", "B 2"]})
+    assert event.session.op_text == "A 1\nB 2"
+
+
 def test_commands_of_a_shell_are_no_database_operations() -> None:
     (event,) = events_of("session", {"service": "ssh", "commands": ["DROP DATABASE x"]})
     assert event.session.op_text == ""

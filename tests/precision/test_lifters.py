@@ -24,7 +24,7 @@ ROWS: list[dict[str, Any]] = yaml.safe_load(
 )
 
 #: Rules that conditions alone decide and that this corpus speaks of.
-CONDITIONS = frozenset(f"R{number:04}" for number in range(79, 124))
+CONDITIONS = frozenset(f"R{number:04}" for number in (*range(79, 124), *range(160, 179)))
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,26 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from decnet_ttp.ingest.moments import read_moment
 from decnet_ttp.v1 import event_pb2
 
-#: Services whose commands are operations on a data store.
-_DATA_STORES = frozenset(
+#: Services whose commands are operations of their protocol, not lines of a shell: data stores, file
+#: transfer, mailboxes, directories, telephones, and controllers.
+_WITHOUT_SHELL = frozenset(
     {"redis", "mysql", "mariadb", "postgres", "postgresql", "mongodb", "mssql", "elasticsearch"}
+    | {
+        "ftp",
+        "ftpd",
+        "ftps",
+        "tftp",
+        "tftpd",
+        "smb",
+        "smbd",
+        "cifs",
+        "imap",
+        "imaps",
+        "pop3",
+        "pop3s",
+    }
+    | {"ldap", "ldaps", "snmp", "snmpd", "sip", "sips", "asterisk", "mqtt", "mqtts", "mosquitto"}
+    | {"modbus", "mbtcp", "conpot", "s7", "s7comm", "enip", "bacnet"}
 )
 #: Most text that the operations of a session make together, in characters.
 _MAX_OPERATIONS = 64 * 1024
@@ -74,7 +91,7 @@ def complete_session(session: event_pb2.SessionPayload, payload: Mapping[str, An
     if isinstance(commands, list):
         if not session.HasField("command_count"):
             session.command_count = len(commands)
-        if not session.op_text and session.service.lower() in _DATA_STORES:
+        if not session.op_text and session.service.lower() in _WITHOUT_SHELL:
             session.op_text = _operations(commands)
     attempts = payload.get("auth_attempts")
     if isinstance(attempts, list) and not session.HasField("auth_attempt_count"):

@@ -12,6 +12,7 @@ from tagger.lifters.lifting import event, lift, rule
 COBALT_STRIKE = "07d14d16d21d21d07c42d41d00041d24a458a375eef0c576d23a7bab9a9fb1"
 MERLIN_SHARED = "29d21b20d29d29d21c41d21b21b41d494e0df9532e75299f15ba73156cee38"
 LIBSSH = "51cba57125523ce4b9db67714a90bf6e"
+ZGRAB = "dd9bcf093c355da7000132131cb36fd0"
 JARM = {"catalogues": ["jarm"]}
 
 
@@ -50,6 +51,14 @@ def fingerprint(kind: str, text: str) -> dict[str, Any]:
             {"catalogues": ["hassh"]},
             "libssh",
         ),
+        ("http_tool_fingerprint", fingerprint("hassh", ZGRAB), {"catalogues": ["hassh"]}, ""),
+        (
+            "http_scanner_fingerprint",
+            fingerprint("hassh", ZGRAB),
+            {"catalogues": ["ja3", "hassh"]},
+            "ZGrab",
+        ),
+        ("http_scanner_fingerprint", fingerprint("hassh", ZGRAB), {"catalogues": ["ja3"]}, ""),
         (
             "http_settings_of_library",
             fingerprint("http2_settings", "2:0,4:4194304,6:10485760"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The behavioral lifter: what a session as a whole shows by its figures, paths, signals and texts.
+"""The behavioral lifter: what a session or file shows by its figures, paths, signals and texts.
 
 Evidence has figures and short labels of our own; notes, bodies and statements stay out of it.
 """
@@ -34,6 +34,7 @@ from decnet_ttp.tagger.lifters.behavioral_values import (
     Reading,
     Tool,
 )
+from decnet_ttp.tagger.lifters.known_files import FileList, known_file
 from decnet_ttp.tagger.predicate_lifter import (
     Hit,
     NoParameters,
@@ -47,6 +48,7 @@ from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2
 _SESSION = (SourceKind.SESSION,)
 _PATHS = (SourceKind.SESSION, SourceKind.HTTP_REQUEST)
 _NOTES = (SourceKind.SESSION, SourceKind.EMAIL)
+_FILES = (SourceKind.PAYLOAD,)
 
 #: Hosts and hashes of a mail that evidence shows at most.
 _MAX_ITEMS: Final = 64
@@ -262,7 +264,7 @@ def tool_guess(event: event_pb2.Event, parameters: Tool) -> tag_pb2.Evidence | N
 
 
 class BehavioralLifter(PredicateLifter):
-    """Lifts what sessions and requests show as a whole."""
+    """Lifts what sessions, requests and files show as a whole."""
 
     name: ClassVar[str] = "behavioral"
     owns_prefixes: ClassVar = ("behavioral_",)
@@ -275,6 +277,7 @@ class BehavioralLifter(PredicateLifter):
         "behavioral_docker_escape": holds(_SESSION, NoParameters, container_escape),
         "behavioral_exfil_over_web": Predicate(frozenset(_SESSION), Outflow, _exfil_over_web),
         "behavioral_k8s_sa_token": holds(_PATHS, NoParameters, service_account_token),
+        "behavioral_known_file": Predicate(frozenset(_FILES), FileList, known_file),
         "behavioral_llmnr_poisoning": holds(_SESSION, Count, llmnr_poisoning),
         "behavioral_ransom_note": holds(_NOTES, Note, ransom),
         "behavioral_tftp_router_config": holds(_SESSION, NoParameters, router_configuration),

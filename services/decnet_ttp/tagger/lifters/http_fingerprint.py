@@ -24,7 +24,7 @@ _EITHER = (SourceKind.HTTP_FINGERPRINT, SourceKind.SESSION)
 #: Types of fingerprints that the catalogue may hold.
 TYPES: Final = ("jarm", "ja3", "hassh", "http2_settings")
 #: Classes of what shows a fingerprint.
-CLASSES: Final = ("c2", "tool", "automation")
+CLASSES: Final = ("c2", "tool", "scanner", "automation")
 
 #: First part of JA4H of clients without cookie, referrer and preferred language: GE for GET, then
 #: the version, n for no cookie, n for no referrer, how many headers (which some sensors leave out),
@@ -158,6 +158,11 @@ def tool_fingerprint(event: event_pb2.Event, choice: CatalogueChoice) -> tag_pb2
     return _in_class("tool", event, choice)
 
 
+def scanner_fingerprint(event: event_pb2.Event, choice: CatalogueChoice) -> tag_pb2.Evidence | None:
+    """The stack is that of a program that scans networks."""
+    return _in_class("scanner", event, choice)
+
+
 def ja4h_bare(event: event_pb2.Event, parameters: NoParameters) -> tag_pb2.Evidence | None:
     """The request had neither cookie nor referrer nor language: a program, not a person."""
     del parameters
@@ -193,6 +198,7 @@ class HttpFingerprintLifter(PredicateLifter):
     predicates: ClassVar = {
         "c2_fingerprint": holds(_EITHER, CatalogueChoice, c2_fingerprint),
         "http_tool_fingerprint": holds(_EITHER, CatalogueChoice, tool_fingerprint),
+        "http_scanner_fingerprint": holds(_EITHER, CatalogueChoice, scanner_fingerprint),
         "http_ja4h_bare_client": holds(_FINGERPRINT, NoParameters, ja4h_bare),
         "http_settings_of_library": holds(_FINGERPRINT, NoParameters, http_settings),
         "http_ja4_quic_by_address": holds(_FINGERPRINT, NoParameters, ja4_quic_address),
