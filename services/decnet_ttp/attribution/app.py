@@ -66,7 +66,7 @@ class Attribution:
         """Work until `stop`, waiting for whatever is away."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
-            await unless_stopped(stop, self._database.open())
+            await unless_stopped(stop, self._database.open_once_it_answers(stop))
             bus = await unless_stopped(stop, connect_bus(self._settings, name="attribution"))
             if bus is None:
                 return

@@ -10,9 +10,9 @@ from typing import Any
 
 import asyncpg
 
-from decnet_ttp.attribution.database import AWAY
 from decnet_ttp.runtime.database import asyncpg_dsn
 from decnet_ttp.runtime.pacing import pause
+from decnet_ttp.runtime.pool import AWAY
 
 #: Key of the leader's lock ("attr" and "lead" in ASCII).
 LEADER_LOCK = 0x61747472_6C656164

@@ -5,7 +5,7 @@ A round has two transactions. The first marks rows as attempted and commits; the
 again, publishes, waits for every acknowledgement, and deletes them. Whoever dies in between
 leaves marked rows behind, which the next round publishes again under the same Nats-Msg-Id: NATS
 drops those within its duplicate window, and for rows attempted longer ago the relay looks into the
-stream itself (see `published`). Replicas work beside each other on rows that are not locked.
+stream itself (`runtime.published`). Replicas work beside each other on rows that are not locked.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import nats.js.errors
 
 from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, UnavailableError
 from decnet_ttp.runtime import tracing
-from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, Bus
+from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, TTP_STREAM, Bus
+from decnet_ttp.runtime.published import published_ids
 from decnet_ttp.tag_store.announcements import OutboxRow, envelopes
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.figures import Tally
-from decnet_ttp.tag_store.published import published_ids
 from decnet_ttp.tag_store.publisher import BulkPublisher
 
 #: Outbox rows of one round.
@@ -181,7 +181,7 @@ class Relay:
         oldest = max((ages[row.id] or 0.0 for row in rows), default=0.0)
         done: frozenset[str] = frozenset()
         if oldest > DOUBTFUL_AFTER_S:
-            done = await published_ids(bus.js, since_s=oldest)
+            done = await published_ids(bus.js, stream=TTP_STREAM, subject="ttp.>", since_s=oldest)
         sent = await publisher.publish(
             (each for row in rows for each in envelopes(row) if each.id not in done),
             patience_s=ACK_PATIENCE_S,
