@@ -79,7 +79,8 @@ _WHERE = {
 }
 _EMPTY = """
     TRUNCATE tags, attackers, identities, outbox,
-        rollup_attacker, rollup_identity, rollup_fleet, rollup_fleet_day
+        rollup_attacker, rollup_identity, rollup_fleet, rollup_fleet_day,
+        rollup_scope, rollup_scope_day, scope_changes, scope_counted, scope_members
 """
 _BANDS = {1: 0.0, 2: 0.6, 3: 0.85}
 #: The day of NOON, in days since 2000-01-01.

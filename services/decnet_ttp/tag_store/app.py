@@ -27,6 +27,7 @@ from decnet_ttp.tag_store.outbox_gauge import OutboxGauge
 from decnet_ttp.tag_store.relay import Relay
 from decnet_ttp.tag_store.retention import Retention
 from decnet_ttp.tag_store.rollup_servicer import RollupServicer
+from decnet_ttp.tag_store.scope_folder import ScopeFolder
 from decnet_ttp.tag_store.tag_servicer import TagServicer
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1.directory_service_pb2_grpc import add_DirectoryServiceServicer_to_server
@@ -53,6 +54,7 @@ class TagStore:
     retention: Retention
     settling: FleetSettling
     adjusting_rules: AdjustingRules
+    folder: ScopeFolder
 
     async def serve(self) -> None:
         """Serve until SIGTERM or `server.request_stop`.
@@ -69,6 +71,7 @@ class TagStore:
                 self.retention.run,
                 self.settling.run,
                 self.adjusting_rules.run,
+                self.folder.run,
             ],
         )
 
@@ -146,6 +149,7 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
             Retention(database, settings.retention_days),
             FleetSettling(database),
             AdjustingRules(settings, adjustments),
+            ScopeFolder(database),
         )
     finally:
         await database.close()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from decnet_ttp.tag_store import scope_fold
 from decnet_ttp.tag_store.campaign_statements import CampaignStatement, state_campaigns
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.identities import MAX_NAMED, IdentityNotFoundError, hold_merges
@@ -72,6 +73,7 @@ class Campaigns:
             now = await connection.fetchval(_NOW)
             stated = [CampaignStatement(uuid, campaign, name, now) for uuid in identities]
             await state_campaigns(connection, stated)
+            await scope_fold.fold_own(connection)
             if campaign is None:
                 return None
             return CampaignRow(*await connection.fetchrow(_ONE, 1, campaign))

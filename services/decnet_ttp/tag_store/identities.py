@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Identities: attackers that belong together, and identities that turned out to be one.
 
-A merge only notes which identity joins which. Tags, roll-ups and members stay with the identity
-they came to, and questions go down from the one that stands; so a merge can be undone.
+A merge only notes which identity joins which. Tags and members stay with the identity they came
+to, so a merge can be undone; the roll-ups of the one that stands follow in the same transaction.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from decnet_ttp.core.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from decnet_ttp.tag_store import scope_fold
 from decnet_ttp.tag_store.database import Database
 
 #: Members and merged identities that one row names at most; all are counted.
 MAX_NAMED = 1_000
-
-#: Lets one merge or unmerge work at a time ("dttp" and "merg" in ASCII).
-_LOCK_KEY = 0x64747470_6D657267
-_LOCK = "SELECT pg_advisory_xact_lock($1)"
 
 _IDENTITIES = f"""
     SELECT i.uuid, i.campaign_uuid, i.merged_into_uuid, m.attackers, m.attacker_count, j.merged
@@ -64,7 +61,7 @@ _UNLINK = """
 """
 _STANDING = """
     SELECT uuid, merged_into_uuid, coalesce(root_uuid, uuid) AS root FROM identities
-    WHERE uuid = ANY($1::uuid[]) ORDER BY uuid FOR UPDATE
+    WHERE uuid = ANY($1::uuid[]) ORDER BY uuid FOR NO KEY UPDATE
 """
 _MERGE = "UPDATE identities SET merged_into_uuid = $2, merge_stated_at = now() WHERE uuid = $1"
 _SET_ROOT = """
@@ -142,9 +139,11 @@ class Identities:
             AttackerUnknownError: One of them has no row; none is linked.
         """
         async with self._database.connection() as connection, connection.transaction():
+            await hold_merges(connection)
             await _hold(connection, attackers)
             await connection.execute(_MAKE, identity)
             await connection.execute(_LINK, attackers, identity)
+            await scope_fold.fold_own(connection)
         return await self.get(identity)
 
     async def link_unlinked(self, identity: UUID, attackers: Sequence[UUID]) -> IdentityRow | None:
@@ -156,11 +155,13 @@ class Identities:
             AttackerUnknownError: One of them has no row; none is linked.
         """
         async with self._database.connection() as connection, connection.transaction():
+            await hold_merges(connection)
             await _hold(connection, attackers)
             free = [row["uuid"] for row in await connection.fetch(_UNLINKED, attackers)]
             if free:
                 await connection.execute(_MAKE, identity)
                 await connection.execute(_LINK_FREE, free, identity)
+                await scope_fold.fold_own(connection)
         try:
             return await self.get(identity)
         except IdentityNotFoundError:
@@ -173,8 +174,11 @@ class Identities:
             AttackerUnknownError: One of them has no row; none is unlinked.
         """
         async with self._database.connection() as connection, connection.transaction():
+            await hold_merges(connection)
             await _hold(connection, attackers)
-            return len(await connection.fetch(_UNLINK, attackers))
+            unlinked = len(await connection.fetch(_UNLINK, attackers))
+            await scope_fold.fold_own(connection)
+            return unlinked
 
     async def merge(self, winner: UUID, loser: UUID) -> IdentityRow:
         """Let one identity join another.
@@ -207,6 +211,7 @@ class Identities:
             if into is None:
                 await connection.execute(_MERGE, loser, winner)
                 await set_root(connection, loser, found[winner]["root"])
+                await scope_fold.fold_own(connection)
         return await self.get(winner)
 
     async def unmerge(self, loser: UUID) -> IdentityRow:
@@ -227,12 +232,13 @@ class Identities:
                 )
             await connection.execute(_MERGE, loser, None)
             await set_root(connection, loser, loser)
+            await scope_fold.fold_own(connection)
         return await self.get(loser)
 
 
 async def hold_merges(connection: Any) -> None:
     """Wait until nobody else merges identities or campaigns, and hold that to the end."""
-    await connection.execute(_LOCK, _LOCK_KEY)
+    await scope_fold.hold(connection)
 
 
 async def set_root(connection: Any, identity: UUID, root: UUID) -> None:

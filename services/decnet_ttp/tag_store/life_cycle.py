@@ -9,9 +9,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
+from decnet_ttp.tag_store import scope_fold
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.deletion import BATCH_TAGS, delete_tags
 from decnet_ttp.tag_store.fleet_settling import settle
+from decnet_ttp.tag_store.scope_folder import fold_all
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 
 _log = logging.getLogger(__name__)
@@ -110,10 +112,13 @@ class LifeCycle:
         for identity in identities:
             deleted += await self._delete_all(_TAGS_OF_IDENTITY, identity)
         async with self._database.connection() as connection, connection.transaction():
+            await scope_fold.hold(connection)
             for statement in _FORGET:
                 await connection.execute(statement, attackers)
             await connection.execute(_FORGET_IDENTITIES, identities)
+            await scope_fold.fold_own(connection)
             await connection.execute(_RECORD_COUNT, record, deleted)
+        await fold_all(self._database)
         await settle(self._database)
         _log.info("purged", extra={"purge": str(record), "scope": scope.kind, "tags": deleted})
         return Purged(deleted, record)
@@ -156,6 +161,7 @@ class LifeCycle:
             if not any(row["old"] for row in rows):
                 # Tags are numbered in the order of storage, but for batches at one time.
                 break
+        await fold_all(self._database)
         await settle(self._database)
         if deleted:
             _log.info("vacuumed", extra={"tags": deleted})

@@ -7,9 +7,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from decnet_ttp.tag_store import scope_fold
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
 from decnet_ttp.tag_store.rollup_counts import HIGH_FROM, MEDIUM_FROM
+from decnet_ttp.tag_store.scope_recount import compare_scopes
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +154,7 @@ async def recount(database: Database, *, repair: bool) -> list[Recount]:
         isolation = "read_committed" if repair else "repeatable_read"
         async with connection.transaction(isolation=isolation):
             if repair:
+                await scope_fold.hold(connection)
                 await connection.execute(LOCK_ROLLUPS)
             found = await _compare(connection)
             if repair and any(each.differing for each in found):
@@ -159,6 +162,7 @@ async def recount(database: Database, *, repair: bool) -> list[Recount]:
                     for statement in rollup.repair:
                         await connection.execute(statement)
                 await connection.execute("DELETE FROM fleet_recounts")
+                await scope_fold.rebuild(connection)
     level = logging.WARNING if any(each.differing for each in found) else logging.INFO
     differing = {each.rollup: each.differing for each in found}
     _log.log(level, "roll-ups recounted", extra={"differing": differing, "repair": repair})
@@ -173,4 +177,4 @@ async def _compare(connection: Any) -> list[Recount]:
         expected = await connection.fetchval(f"SELECT count(*) FROM ({rollup.expected}) e")  # noqa: S608
         differing = await connection.fetchval(f"SELECT count(*) FROM differing_{rollup.name}")  # noqa: S608
         found.append(Recount(rollup.name, expected, differing))
-    return found
+    return found + [Recount(*each) for each in await compare_scopes(connection)]

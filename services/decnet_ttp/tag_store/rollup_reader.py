@@ -10,7 +10,8 @@ from uuid import UUID
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
 from decnet_ttp.tag_store.rollup_counts import HIGH_FROM, MEDIUM_FROM
-from decnet_ttp.tag_store.scopes import IDENTITIES, Scope, ScopeKind
+from decnet_ttp.tag_store.scope_reader import of_campaign, of_identity
+from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 
 
 class CellCount(NamedTuple):
@@ -50,29 +51,18 @@ _FIGURES = "r.count, r.first_seen, r.last_seen, r.confidence_max"
 _BY_DAY = f"r.cell_id, r.band, r.day, {_FIGURES}"
 
 # S608: the statements are put together from constants of this module alone; values are bound.
-_ATTACKER = f"SELECT {_BY_DAY}, NULL::uuid AS who FROM rollup_attacker r WHERE r.attacker_uuid = $1"  # noqa: S608
+_ATTACKER = f"SELECT {_BY_DAY}, 0 AS identities FROM rollup_attacker r WHERE r.attacker_uuid = $1"  # noqa: S608
 
 
-def _of_identities(kind: ScopeKind) -> str:
-    identities = IDENTITIES[kind]
-    return (
-        f"SELECT {_BY_DAY}, i.who FROM ({identities}) i "  # noqa: S608
-        "JOIN attackers a ON a.identity_uuid = i.uuid "
-        "JOIN rollup_attacker r ON r.attacker_uuid = a.uuid "
-        f"UNION ALL SELECT {_BY_DAY}, i.who FROM ({identities}) i "
-        "JOIN rollup_identity r ON r.identity_uuid = i.uuid"
-    )
-
-
-_FLEET_BY_DAY = f"SELECT {_BY_DAY}, NULL::uuid AS who FROM rollup_fleet_day r"  # noqa: S608
+_FLEET_BY_DAY = f"SELECT {_BY_DAY}, 0 AS identities FROM rollup_fleet_day r"  # noqa: S608
 _FLEET = (
-    f"SELECT r.cell_id, r.band, NULL::date AS day, {_FIGURES}, NULL::uuid AS who "  # noqa: S608
+    f"SELECT r.cell_id, r.band, NULL::date AS day, {_FIGURES}, 0 AS identities "  # noqa: S608
     "FROM rollup_fleet r"
 )
 
 _CELLS = """
     SELECT c.tactic, c.technique_id, coalesce(c.sub_technique_id, ''), sum(r.count)::bigint,
-        min(r.first_seen), max(r.last_seen), max(r.confidence_max), count(DISTINCT {who})
+        min(r.first_seen), max(r.last_seen), max(r.confidence_max), sum(r.identities)::bigint
     FROM ({source}) r JOIN cells c ON c.id = r.cell_id
     WHERE r.band >= {band}::smallint
         AND ({from_day}::date IS NULL OR r.day >= {from_day})
@@ -95,18 +85,18 @@ _SESSION = f"""
 """  # noqa: S608
 
 
-def _cells_of(source: str, who: str = "r.who") -> str:
-    return _CELLS.format(source=source, who=who, band="$2", from_day="$3", before_day="$4")
+def _cells_of(source: str) -> str:
+    return _CELLS.format(source=source, band="$2", from_day="$3", before_day="$4")
 
 
 _BY_KEY = {
-    ScopeKind.ATTACKER: _cells_of(_ATTACKER),
-    ScopeKind.IDENTITY: _cells_of(_of_identities(ScopeKind.IDENTITY), who="NULL::uuid"),
-    ScopeKind.CAMPAIGN: _cells_of(_of_identities(ScopeKind.CAMPAIGN)),
-    ScopeKind.SESSION: _SESSION,
+    ScopeKind.ATTACKER: (_cells_of(_ATTACKER),) * 2,
+    ScopeKind.IDENTITY: tuple(_cells_of(of_identity(by_day=by_day)) for by_day in (False, True)),
+    ScopeKind.CAMPAIGN: tuple(_cells_of(of_campaign(by_day=by_day)) for by_day in (False, True)),
+    ScopeKind.SESSION: (_SESSION,) * 2,
 }
 _ALL_DAYS, _SOME_DAYS = (
-    _CELLS.format(source=source, who="r.who", band="$1", from_day="$2", before_day="$3")
+    _CELLS.format(source=source, band="$1", from_day="$2", before_day="$3")
     for source in (_FLEET, _FLEET_BY_DAY)
 )
 
@@ -141,7 +131,7 @@ async def read_cells(database: Database, scope: Scope, asked: RollupFilter) -> l
     if scope.kind is ScopeKind.FLEET:
         rows = await database.fetch(_SOME_DAYS if asked.by_day else _ALL_DAYS, *limits)
     else:
-        rows = await database.fetch(_BY_KEY[scope.kind], scope.key, *limits)
+        rows = await database.fetch(_BY_KEY[scope.kind][asked.by_day], scope.key, *limits)
     return [CellCount(*row) for row in rows]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from decnet_ttp.tag_store import scope_fold
 from decnet_ttp.tag_store.campaign_statements import (
     CampaignStatement,
     MergeStatement,
@@ -98,6 +99,8 @@ async def keep_statements(connection: Any, told: Statements) -> int:
     superseded += await state_campaigns(connection, told.campaigns)
     for merge in sorted(told.campaign_merges, key=lambda each: each.at):
         superseded += not await merge_campaign(connection, merge)
+    if told.about_merges:
+        await scope_fold.fold_own(connection)
     return superseded
 
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Folding the roll-ups of identities and campaigns in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, UnavailableError
+from decnet_ttp.runtime.pacing import pause, unless_stopped
+from decnet_ttp.tag_store import scope_fold
+from decnet_ttp.tag_store.database import Database
+
+#: Marks folded in one transaction; a batch of tags leaves one or two.
+_ROUND_MARKS = 50
+#: Pause while there is work, and back-off while the database is away, in seconds.
+_PERIOD_S = 0.25
+_BACK_OFF_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+async def fold_all(database: Database) -> None:
+    """Fold in everything that is marked now.
+
+    Raises:
+        AbortedError, ResourceExhaustedError, UnavailableError: The database said so; what is not
+        folded in stays marked.
+    """
+    more = True
+    while more:
+        async with database.connection() as connection, connection.transaction():
+            await scope_fold.hold(connection)
+            more = await scope_fold.fold_some(connection, _ROUND_MARKS)
+
+
+class ScopeFolder:
+    """Folds, a round at a time; replicas take turns.
+
+    Args:
+        database: Where the marks are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Fold until `stop`; what is left then waits for the next start."""
+        await unless_stopped(stop, self._database.wait_opened())
+        while not stop.is_set():
+            try:
+                async with self._database.connection() as connection, connection.transaction():
+                    more = await scope_fold.fold_some(connection, _ROUND_MARKS)
+            except (AbortedError, ResourceExhaustedError, UnavailableError) as error:
+                _log.warning("folding waits", extra={"error": type(error).__name__})
+                await pause(stop, _BACK_OFF_S)
+                continue
+            if not more:
+                await pause(stop, _PERIOD_S)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Queries for the roll-ups of one identity or campaign, with what is not folded in yet.
+
+Each has the scope's uuid as $1, the lowest band as $2, the first day as $3 and the day after the
+last as $4, and returns rows with the columns cell_id, band, day, count, first_seen, last_seen,
+confidence_max and identities.
+"""
+
+from __future__ import annotations
+
+from decnet_ttp.tag_store.scope_changes import (
+    CAMPAIGN_SCOPE,
+    IDENTITY_SCOPE,
+    pending,
+)
+
+_FIGURES = "r.count, r.first_seen, r.last_seen, r.confidence_max"
+
+# S608 below: the statements are put together from constants of ours; values are bound.
+_PENDING = {
+    IDENTITY_SCOPE: pending("w.identity = $1 OR w.had_identity = $1"),
+    CAMPAIGN_SCOPE: pending("w.campaign = $1 OR w.had_campaign = $1"),
+}
+_WITH_PENDING = """
+    WITH pending AS MATERIALIZED (
+        SELECT p.* FROM ({pending}) p WHERE p.kind = {kind} AND p.scope_uuid = $1
+    )
+    SELECT r.cell_id, r.band, r.day, {figures}, 0 AS identities FROM pending r
+"""
+
+
+def _folded(kind: int, *, by_day: bool) -> str:
+    if by_day:
+        columns, table = f"r.cell_id, r.band, r.day, {_FIGURES}, 0", "rollup_scope_day"
+    else:
+        identities = "r.identities" if kind == CAMPAIGN_SCOPE else "0"
+        columns = f"r.cell_id, r.band, NULL::date, {_FIGURES}, {identities}"
+        table = "rollup_scope"
+    return f"SELECT {columns} FROM {table} r WHERE r.scope_uuid = $1 AND r.kind = {kind}"  # noqa: S608
+
+
+def _scope(kind: int, *, by_day: bool) -> str:
+    start = _WITH_PENDING.format(pending=_PENDING[kind], kind=kind, figures=_FIGURES)
+    return f"{start} UNION ALL {_folded(kind, by_day=by_day)}"
+
+
+_NOTHING = "0, NULL::timestamptz, NULL::timestamptz, NULL::double precision"
+# Whoever is folded in is counted; whoever is not, and shows a cell for the first time, is added.
+_NEW_IDENTITIES = f"""
+    SELECT p.cell_id, max(p.band), NULL::date, {_NOTHING}, 1 FROM pending p
+    WHERE p.who IS NOT NULL AND p.band >= $2::smallint AND NOT EXISTS (
+        SELECT FROM rollup_scope r
+        WHERE r.scope_uuid = p.who AND r.kind = {IDENTITY_SCOPE} AND r.part_uuid = $1
+            AND r.cell_id = p.cell_id AND r.band >= $2::smallint
+    )
+    GROUP BY p.cell_id, p.who
+"""  # noqa: S608
+_IDENTITIES_BY_DAY = f"""
+    SELECT x.cell_id, max(x.band), max(x.day), {_NOTHING}, count(DISTINCT x.who) FROM (
+        SELECT p.cell_id, p.band, p.day, p.who FROM pending p WHERE p.who IS NOT NULL
+        UNION ALL
+        SELECT r.cell_id, r.band, r.day, r.scope_uuid
+        FROM (SELECT DISTINCT m.identity_uuid FROM scope_members m WHERE m.campaign_uuid = $1) i
+        JOIN rollup_scope_day r ON r.scope_uuid = i.identity_uuid AND r.kind = {IDENTITY_SCOPE}
+            AND r.part_uuid = $1
+    ) x
+    WHERE x.band >= $2::smallint AND ($3::date IS NULL OR x.day >= $3)
+        AND ($4::date IS NULL OR x.day < $4)
+    GROUP BY x.cell_id
+"""  # noqa: S608
+
+
+def of_identity(*, by_day: bool) -> str:
+    """Return the query for an identity that is not merged; without days, one row for all time."""
+    return _scope(IDENTITY_SCOPE, by_day=by_day)
+
+
+def of_campaign(*, by_day: bool) -> str:
+    """Return the query for a campaign; `identities` are to be added up by cell."""
+    identities = _IDENTITIES_BY_DAY if by_day else _NEW_IDENTITIES
+    return f"{_scope(CAMPAIGN_SCOPE, by_day=by_day)} UNION ALL {identities}"
