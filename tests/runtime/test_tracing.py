@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from decnet_ttp.ingest import app as ingest
 from decnet_ttp.rule_store import app as rule_store
@@ -21,38 +18,9 @@ from decnet_ttp.runtime.server import Server
 from decnet_ttp.runtime.tracing import call_metadata, carrier, enabled, span
 from decnet_ttp.tag_store import app as tag_store
 from decnet_ttp.tagger import app as tagger
+from runtime.collector import Collector, collecting
 from runtime.seen import MARK, beat_with, logged, running
 from runtime.served import until
-
-
-@dataclass
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps the spans it is sent."""
-
-    spans: list[Any] = field(default_factory=list)
-
-    async def Export(self, request: Any, context: Any) -> Any:
-        for resource in request.resource_spans:
-            for scope in resource.scope_spans:
-                self.spans += scope.spans
-        return trace_service_pb2.ExportTraceServiceResponse()
-
-    def traces_with(self, name: str) -> list[bytes]:
-        """Return the ids of the traces that have a span of a name."""
-        return [each.trace_id for each in self.spans if each.name == name]
-
-
-@asynccontextmanager
-async def _collecting() -> AsyncIterator[tuple[Collector, str]]:
-    collector = Collector()
-    server = grpc.aio.server()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield collector, f"http://127.0.0.1:{port}"
-    finally:
-        await server.stop(1)
 
 
 async def test_one_message_is_one_trace_from_bus_to_announcement(
@@ -60,7 +28,7 @@ async def test_one_message_is_one_trace_from_bus_to_announcement(
 ) -> None:
     caplog.set_level("INFO")
     async with AsyncExitStack() as stack:
-        collector, endpoint = await stack.enter_async_context(_collecting())
+        collector, endpoint = await stack.enter_async_context(collecting())
         own = Settings(
             nats_url=nats_url,
             database_url=database_url,
@@ -121,11 +89,7 @@ def _check(collector: Collector) -> None:
         "ttp.tag.write",
         "ttp.bus.publish",
     }
-    by_id = {each.span_id: each for each in spans}
-    parents = {
-        (each.name, by_id[each.parent_span_id].name) for each in spans if each.parent_span_id
-    }
-    assert parents >= {
+    assert collector.parents(trace) >= {
         ("ttp.worker.anchor", "ttp.worker.receive"),
         ("ttp.directory.resolve", "ttp.worker.anchor"),
         ("ttp.worker.dispatch", "ttp.worker.receive"),
@@ -144,7 +108,7 @@ def _check(collector: Collector) -> None:
 async def test_failed_call_tells_the_class_of_its_error_only(
     unix: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with _collecting() as (collector, endpoint):
+    async with collecting() as (collector, endpoint):
         server = Server(replace(unix, otel_endpoint=endpoint), name="test")
 
         async def ready() -> bool:

@@ -80,6 +80,7 @@ class Attribution:
 
     async def _lead(self, bus: Bus, leadership: Leadership, stop: asyncio.Event) -> None:
         store = Store(self._database, self._registry)
+        relay = OutboxRelay(self._database.connection, bus.js, subjects="attribution.>")
         intake = Intake(
             store,
             self._directory,
@@ -87,6 +88,7 @@ class Attribution:
             bus.js,
             max_attempts=self._settings.ingest_max_deliveries,
             tally=self._tally,
+            announced=relay.wake,
         )
         consumer = Consumer(
             bus,
@@ -97,7 +99,7 @@ class Attribution:
         follower = MembershipFollower(self._database, store, self._directory, self._registry)
         parts = (
             consumer,
-            OutboxRelay(self._database.connection, bus.js, subjects="attribution.>"),
+            relay,
             Suspicion(self._database),
             ParkingLot(self._database, intake),
         )

@@ -18,6 +18,7 @@ from decnet_ttp.attribution.observations import SUBJECT_PREFIX, to_micros
 from decnet_ttp.core.errors import DecnetError
 from decnet_ttp.runtime.bus import EVENTS_STREAM, Bus
 from decnet_ttp.runtime.pacing import pause
+from decnet_ttp.runtime.tracing import span
 
 DURABLE = "attribution"
 
@@ -102,7 +103,8 @@ class Consumer:
         incoming = [_incoming(message) for message in messages]
         while True:
             try:
-                await self._intake.take(incoming)
+                with span("ttp.attribution.receive", messages=len(messages)):
+                    await self._intake.take(incoming)
             except (DecnetError, nats.errors.Error) as error:
                 _log.warning(
                     "batch waits", extra={"error": type(error).__name__, "messages": len(messages)}

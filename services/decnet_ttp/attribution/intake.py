@@ -17,6 +17,7 @@ from decnet_ttp.attribution.directory import Directory
 from decnet_ttp.attribution.observations import Observation, RefusedError, read_observation
 from decnet_ttp.attribution.primitives import Registry
 from decnet_ttp.attribution.store import Store
+from decnet_ttp.runtime.tracing import span
 
 #: Seconds until an unknown attacker is asked for again: doubled each time, up to the longest.
 _FIRST_RETRY_S = 1.0
@@ -66,6 +67,7 @@ class Intake:
         js: Where refused messages are buried.
         max_attempts: How often an unknown attacker is asked for before its message is buried.
         tally: What is done is counted here.
+        announced: Called when there is something new in the outbox.
         clock: Seconds since the epoch.
     """
 
@@ -78,6 +80,7 @@ class Intake:
         *,
         max_attempts: int,
         tally: Tally | None = None,
+        announced: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -86,6 +89,7 @@ class Intake:
         self._js = js
         self._max_attempts = max_attempts
         self._clock = clock
+        self._announced = announced
         self.tally = tally or Tally()
 
     async def take(self, messages: Sequence[Incoming]) -> Recorded:
@@ -117,7 +121,10 @@ class Intake:
                 await self._bury(item, "NO_ANCHOR", "the directory does not know the attacker")
         parked = {item.sequence for item in batch.parked}
         batch.unparked = [sequence for sequence in batch.unparked if sequence not in parked]
-        recorded = await self._store.record(batch)
+        with span("ttp.attribution.write", observations=len(batch.observations)):
+            recorded = await self._store.record(batch)
+            if recorded.transitions:
+                self._announced()
         self._count(batch, recorded)
         return recorded
 

@@ -19,6 +19,7 @@ from nats.js import JetStreamContext
 from nats.js.api import Header
 
 from decnet_ttp.core.errors import DecnetError
+from decnet_ttp.runtime import tracing
 from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, TTP_STREAM, Envelope
 from decnet_ttp.runtime.pacing import pause
 from decnet_ttp.runtime.published import published_ids
@@ -82,9 +83,11 @@ class OutboxRelay:
         self._subjects = subjects
         self._idle_s = idle_s
         self._woken = asyncio.Event()
+        self._origin: tracing.Carrier | None = None
 
     def wake(self) -> None:
         """Say that something was left in the outbox."""
+        self._origin = tracing.carrier() or self._origin
         self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -122,7 +125,8 @@ class OutboxRelay:
             rows = await connection.fetch(_MARK, _BATCH)
         if not rows:
             return 0
-        await self._publish(await self._without_published(rows))
+        with tracing.span("ttp.bus.publish", self._origin, announcements=len(rows)):
+            await self._publish(await self._without_published(rows))
         async with self._connection() as connection:
             await connection.execute(_DONE, [row["id"] for row in rows])
         return len(rows)

@@ -22,6 +22,7 @@ Carrier = Mapping[str, str]
 #: Spans of calls that are a step of the way of an event; others are named after their method.
 STEPS: Final = {
     "/decnet_ttp.v1.DirectoryService/ResolveAttackers": "ttp.directory.resolve",
+    "/decnet_ttp.v1.DirectoryService/ResolveIdentities": "ttp.directory.resolve",
     "/decnet_ttp.v1.TaggerService/TagEvents": "ttp.eval",
     "/decnet_ttp.v1.TagStoreService/InsertTags": "ttp.tag.write",
     "/decnet_ttp.v1.RuleStoreService/SetRuleState": "ttp.rule.state.change",
