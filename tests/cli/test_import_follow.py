@@ -134,6 +134,26 @@ async def test_killed_and_started_again_it_neither_loses_nor_repeats(
     assert len(expected) == 9
 
 
+async def test_log_that_is_new_in_a_directory_is_followed_at_once_and_after_a_restart(
+    tmp_path: Path, nats: NatsProcess, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """The directory is empty at first; the cursor holds for all that appears in it."""
+    folder = tmp_path / "log"
+    folder.mkdir()
+    process = start(folder, "--closed-only")
+    for number, name in enumerate(("ssh.json", "telnet.json")):
+        append(folder / name, session(number))
+        await until(nats, {f"s{number}"})
+    stop(process)
+    append(folder / "more.json", session(2))
+    append(folder / "ssh.json", session(3))
+    process = start(folder, "--closed-only")
+    await until(nats, {f"s{number}" for number in range(4)})
+    summary = stop(process)
+    assert summary["sessions"] == 2
+    assert len(await on_the_bus(nats)) == 4
+
+
 @pytest.mark.faults
 async def test_bus_that_goes_away_is_waited_for(
     tmp_path: Path, nats: NatsProcess, start: Callable[..., subprocess.Popen[bytes]]

@@ -16,7 +16,7 @@ from cowrie_log import at, closed, command, connect, encode, event
 from decnet_ttp.sources.access_log import AccessLogSource
 from decnet_ttp.sources.cowrie import CowrieSource
 from decnet_ttp.sources.cursor import CursorError, CursorFile
-from decnet_ttp.sources.follow import FollowedLog, Pace, logs_below
+from decnet_ttp.sources.follow import FollowedLog, Pace
 from decnet_ttp.sources.log_source import LogSource
 from decnet_ttp.sources.protocol import Upstream
 
@@ -382,20 +382,6 @@ def test_access_log_is_followed_by_windows(following: Following, tmp_path: Path)
     paths = [[r["raw_url"] for r in p["http_requests"]] for p in follower.payloads()]
     assert paths == [["/a"], ["/b"]]
     assert len({p["source_id"] for p in follower.payloads()}) == 1
-
-
-def test_directory_names_every_log_in_it_once(tmp_path: Path) -> None:
-    for name in ("a/cowrie.json", "a/cowrie.json.1", "b/cowrie.json.2024-01-01.gz"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert logs_below([str(tmp_path)], CowrieSource) == [
-        (tmp_path / "a" / "cowrie.json", True),
-        (tmp_path / "b" / "cowrie.json", True),
-    ]
-    later = tmp_path / "c.json"
-    assert logs_below([str(later)], CowrieSource) == [(later, False)]
-    with pytest.raises(FileNotFoundError, match="no such directory"):
-        logs_below([str(tmp_path / "nosuch" / "c.json")], CowrieSource)
 
 
 def test_directory_is_followed_from_its_oldest_file(following: Following, log: Path) -> None:

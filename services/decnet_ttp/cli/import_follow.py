@@ -23,7 +23,8 @@ from decnet_ttp.cli.import_progress import report
 if TYPE_CHECKING:
     from decnet_ttp.runtime.config import Settings
     from decnet_ttp.sources.cursor import CursorFile
-    from decnet_ttp.sources.follow import FollowedLog
+    from decnet_ttp.sources.followed_logs import FollowedLogs
+    from decnet_ttp.sources.log_source import LogSource
     from decnet_ttp.sources.protocol import Tally, Upstream
     from decnet_ttp.sources.publish import Published
 
@@ -125,44 +126,36 @@ def follow_logs(
     """Follow logs until a signal comes, then tell what was done."""
     from decnet_ttp.embedded.layout import default_data_dir
     from decnet_ttp.sources.cursor import CursorError, CursorFile
-    from decnet_ttp.sources.follow import FollowedLog, Pace, logs_below
+    from decnet_ttp.sources.follow import Pace
+    from decnet_ttp.sources.followed_logs import FollowedLogs
     from decnet_ttp.sources.protocol import Tally
     from decnet_ttp.sources.publish import Published
 
     settings = replace(connection.settings, nats_url=nats_url or connection.nats_url)
     started = time.monotonic()
     tally, counts = Tally(), Published()
-    try:
-        found = logs_below(paths, make().__class__)
-    except OSError as error:
-        click.echo(f"decnet-ttp: {error}", err=True)
-        sys.exit(2)
-    where = follow.cursor or _default_cursor(
-        settings.data_dir or default_data_dir(), name, [str(path) for path, _ in found]
-    )
+    where = follow.cursor or _default_cursor(settings.data_dir or default_data_dir(), name, paths)
+
+    def made() -> LogSource:
+        source: LogSource = make()
+        source.share(tally)
+        return source
+
     code = 0
     try:
         cursors = CursorFile(where)
-        logs: list[FollowedLog] = []
         try:
-            known = cursors.load()
-            for path, from_oldest in found:
-                source = make()
-                source.share(tally)
-                logs.append(
-                    FollowedLog(
-                        path,
-                        source,
-                        Pace(idle_s=follow.idle_s, live=follow.live),
-                        cursor=known.get(str(path)),
-                        from_oldest=from_oldest,
-                    )
-                )
-            _run(logs, cursors, settings, deadline_s, counts, tally)
+            pace = Pace(idle_s=follow.idle_s, live=follow.live)
+            logs = FollowedLogs(paths, made, pace, cursors.load())
+            try:
+                _run(logs, cursors, settings, deadline_s, counts, tally)
+            finally:
+                logs.close()
         finally:
-            for log in logs:
-                log.close()
             cursors.close()
+    except FileNotFoundError as error:
+        click.echo(f"decnet-ttp: {error}", err=True)
+        sys.exit(2)
     except (CursorError, BusUnreachableError) as error:
         click.echo(f"decnet-ttp: {error}", err=True)
         code = 1
@@ -171,13 +164,15 @@ def follow_logs(
     sys.exit(code)
 
 
-def _default_cursor(data_dir: Path, name: str, logs: Sequence[str]) -> Path:
-    key = blake2b("\0".join(sorted(logs)).encode("utf-8", "surrogateescape"), digest_size=8)
+def _default_cursor(data_dir: Path, name: str, paths: Sequence[str]) -> Path:
+    # By what was named, not by what is found: a directory's logs come and go.
+    named = sorted({str(Path(path).absolute()) for path in paths})
+    key = blake2b("\0".join(named).encode("utf-8", "surrogateescape"), digest_size=8)
     return data_dir / "cursors" / f"{name}-{key.hexdigest()}.json"
 
 
 def _run(
-    logs: Sequence[FollowedLog],
+    logs: FollowedLogs,
     cursors: CursorFile,
     settings: Settings,
     deadline_s: float,
@@ -190,7 +185,7 @@ def _run(
 
 
 async def _follow(
-    logs: Sequence[FollowedLog],
+    logs: FollowedLogs,
     cursors: CursorFile,
     settings: Settings,
     deadline_s: float,

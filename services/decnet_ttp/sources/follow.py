@@ -3,14 +3,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from decnet_ttp.sources.cursor import Cursor, CursorFile
 from decnet_ttp.sources.log_source import LogSource
-from decnet_ttp.sources.logfiles import expand, log_name
 from decnet_ttp.sources.protocol import Upstream
 from decnet_ttp.sources.tail import Tail
 
@@ -139,35 +138,28 @@ class FollowedLog:
         self._saved = cursor
         return cursor
 
+    @property
+    def done(self) -> bool:
+        """Whether all of it is read, and nothing that was read is still to be completed."""
+        return self.caught_up and self.source.oldest() is None
+
     def close(self) -> None:
         """Close the file at hand."""
         self._tail.close()
 
 
-def logs_below(paths: Sequence[str], source: type[LogSource]) -> list[tuple[Path, bool]]:
-    """The logs that paths name, each with whether its rotated files are meant too.
+class Logs(Protocol):
+    """What is followed, which may change."""
 
-    A file is followed from its beginning; it may come into being later, its folder may not. Of a
-    directory all logs are followed, oldest file first.
+    def __iter__(self) -> Iterator[FollowedLog]:
+        """Give the logs of the moment."""
 
-    Raises:
-        FileNotFoundError: a path's folder does not exist or a directory holds no such log.
-    """
-    found: dict[Path, bool] = {}
-    for text in paths:
-        path = Path(text).absolute()
-        if path.is_dir():
-            for file in expand(path, source.names):
-                found.setdefault(Path(log_name(file)), True)
-        elif path.parent.is_dir():
-            found[path] = False
-        else:
-            raise FileNotFoundError(f"{path.parent}: no such directory; name a log in one that is")
-    return list(found.items())
+    def look(self) -> list[str]:
+        """Bring the logs up to date; returns the names of those that were let go of."""
 
 
 async def follow(
-    logs: Sequence[FollowedLog],
+    logs: Logs,
     publish: Publish,
     cursors: CursorFile,
     stop: asyncio.Event,
@@ -179,7 +171,7 @@ async def follow(
     A cursor is saved only when the bus has acknowledged all that lies before it.
 
     Args:
-        logs: the logs, each with the cursor that `cursors` holds for it.
+        logs: what is followed, each with the cursor that `cursors` holds for it.
         publish: returns once every message was acknowledged; what it raises ends the following.
         cursors: where cursors are kept.
         stop: ends the following after the step at hand.
@@ -191,6 +183,8 @@ async def follow(
     saved = cursors.load()
     while not stop.is_set():
         quiet = True
+        for name in await asyncio.to_thread(logs.look):
+            saved.pop(name, None)
         for log in logs:
             messages = await asyncio.to_thread(log.advance)
             if messages:

@@ -102,17 +102,22 @@ def expand(path: Path, names: FileNames) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    found = [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and names.pattern.search(_COMPRESSED.sub("", file.name))
-    ]
+    found = files_below(path, names)
     if not found:
         raise FileNotFoundError(
             f"{path}: no {names.kind} in it ({names.examples}, also .gz, .xz, .bz2); "
             "name the file itself"
         )
     yield from found
+
+
+def files_below(folder: Path, names: FileNames) -> list[Path]:
+    """The matching files below a directory, none where there are none."""
+    return [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and names.pattern.search(_COMPRESSED.sub("", file.name))
+    ]
 
 
 def in_order(
