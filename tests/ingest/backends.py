@@ -17,6 +17,7 @@ from decnet_ttp.runtime.boundary import ErrorInterceptor
 from decnet_ttp.v1 import (
     directory_service_pb2,
     directory_service_pb2_grpc,
+    directory_update_pb2,
     tag_store_service_pb2,
     tag_store_service_pb2_grpc,
     tagger_service_pb2,
@@ -74,6 +75,10 @@ class Store(
         self.inserts = 0
         self.resolves: list[list[str]] = []
         self.unknown: set[str] = set()
+        self.identities: dict[str, str] = {}
+        self.anchors: dict[str, tuple[str, str]] = {}
+        self.refused_session = ""
+        self.updates: list[directory_update_pb2.UpdateDirectoryRequest] = []
         self.refused_origin = ""
         self.error: DecnetError | None = None
         self.open = asyncio.Event()
@@ -93,6 +98,7 @@ class Store(
         new = known = 0
         answer = tag_store_service_pb2.InsertTagsResponse()
         for group in request.groups:
+            self.anchors[group.origin_id] = (group.anchor.attacker_uuid, group.anchor.identity_uuid)
             fresh = [tag.source_id for tag in group.tags if tag.source_id not in self.tags]
             new += len(fresh)
             known += len(group.tags) - len(fresh)
@@ -112,14 +118,28 @@ class Store(
     async def ResolveAttackers(self, request: Any, context: Any) -> Any:
         if self.error is not None:
             raise self.error
-        self.resolves.append([sighting.ip for sighting in request.sightings])
+        self.resolves.append([each.ip for each in request.sightings if each.ip])
         answer = directory_service_pb2.ResolveAttackersResponse()
         for sighting in request.sightings:
+            if sighting.attacker_uuid:
+                answer.attackers.add(
+                    attacker_uuid=sighting.attacker_uuid,
+                    identity_uuid=self.identities.get(sighting.attacker_uuid, ""),
+                )
+                continue
             known = sighting.ip not in self.unknown
             answer.attackers.add(
                 ip=sighting.ip, attacker_uuid=str(attacker_uuid(sighting.ip)) if known else ""
             )
         return answer
+
+    async def UpdateDirectory(self, request: Any, context: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        if any(each.session_id == self.refused_session for each in request.sessions):
+            raise InvalidArgumentError("cannot keep that", field="sessions")
+        self.updates.append(request)
+        return directory_update_pb2.UpdateDirectoryResponse()
 
 
 @asynccontextmanager

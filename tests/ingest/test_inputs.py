@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.ingest.batch import TaggerRequests, Upstream, sink_of
+from decnet_ttp.ingest.directory_update import DirectoryUpdate
 from decnet_ttp.ingest.fields import MAX_ID
 from decnet_ttp.ingest.inputs.catalogue import INPUTS, SUBJECTS, input_for
+from decnet_ttp.tag_store.fact_servicer import read_fact
 from decnet_ttp.v1 import event_pb2
 
 ALL_KINDS = frozenset(str(kind) for kind in SourceKind)
@@ -59,8 +61,8 @@ def events_of(topic: str, payload: dict[str, Any], kind: str = "") -> list[event
         "canary.tok.extra.triggered",
         "attacker.scored",
         "attacker.session.started",
-        "identity.unmerged",
-        "campaign.formed",
+        "identity.scored",
+        "campaign.assigned.twice",
         "canary.triggered",
     ],
 )
@@ -262,18 +264,52 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=8,
 )
-NAMES = st.sampled_from(
-    ["id", "source_id", "addr", "vector", "token_id", "trigger_id", "hash", "jarm", "ts", "decky"]
-) | st.sampled_from(
-    ["target_count", "credential_hash", "observation_uuids", "loser_uuid", "fingerprint", "urls"]
+NAMES = (
+    st.sampled_from(
+        [
+            "id",
+            "source_id",
+            "addr",
+            "vector",
+            "token_id",
+            "trigger_id",
+            "hash",
+            "jarm",
+            "ts",
+            "decky",
+        ]
+    )
+    | st.sampled_from(
+        [
+            "target_count",
+            "credential_hash",
+            "observation_uuids",
+            "loser_uuid",
+            "fingerprint",
+            "urls",
+        ]
+    )
+    | st.sampled_from(
+        ["headers", "header_order", "http_requests", "payloads", "asn", "country", "c2_endpoints"]
+    )
 )
 
 
 @given(st.sampled_from(SUBJECTS), st.dictionaries(NAMES, JSON), st.text(max_size=20))
 def test_no_payload_breaks_an_input(subject: str, payload: dict[str, Any], kind: str) -> None:
     """Whatever a producer sends, events have ids that can be stored."""
-    full = {**payload, "attacker_ip": "198.51.100.1", "identity_uuid": IDENTITY}
+    full = {"winner_uuid": IDENTITY, "campaign_uuid": IDENTITY, "attacker_uuids": [OTHER]}
+    full |= {**payload, "attacker_ip": "198.51.100.1", "identity_uuid": IDENTITY}
+    if "merged" in subject:
+        full["loser_uuid"] = OTHER
     topic = subject.replace("*", "tok")
+    update = DirectoryUpdate()
+    upstream = read(topic, full, kind)
+    assert upstream.source is not None
+    upstream.source.tell(upstream, update)
+    for request in update.requests():
+        for fact in request.facts:
+            assert read_fact(fact, "fact").value == fact.value
     for event in events_of(topic, full, kind):
         assert 0 < len(event.source_id.encode()) <= MAX_ID
         assert event.source_kind in ALL_KINDS

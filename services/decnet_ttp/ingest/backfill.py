@@ -221,5 +221,6 @@ def _read(message: Msg) -> Upstream | None:
         size_bytes=len(message.data),
         kind=envelope.type,
         source=source,
+        sent_s=envelope.ts,
     )
     return upstream if source.read_anchor(upstream) else None

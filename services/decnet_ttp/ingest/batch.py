@@ -43,6 +43,9 @@ class Upstream:
         source: How its payload becomes events; None: as a session's.
         members: Further attackers it is about, where it names several.
         insist: Whether the directory is asked even if it just did not know the address.
+        sent_s: When it was published, in seconds since the epoch; 0 when unknown.
+        names_attacker: Whether the payload itself names the attacker by UUID.
+        names_identity: Whether the payload itself names the identity.
     """
 
     origin_id: str
@@ -56,12 +59,17 @@ class Upstream:
     source: Input | None = None
     members: list[Upstream] = field(default_factory=list)
     insist: bool = False
+    sent_s: float = 0.0
+    names_attacker: bool = False
+    names_identity: bool = False
 
     def read_anchor(self) -> bool:
         """Read what the payload says of the anchor; returns whether there is anything."""
         self.attacker_uuid = uuid_text(self.payload.get("attacker_uuid"))
         self.identity_uuid = uuid_text(self.payload.get("identity_uuid"))
         self.ip = canonical_ip(text(self.payload.get("attacker_ip"))) or ""
+        self.names_attacker = bool(self.attacker_uuid)
+        self.names_identity = bool(self.identity_uuid)
         return self.named
 
     @property

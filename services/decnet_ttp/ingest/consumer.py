@@ -220,6 +220,7 @@ class Consumer:
                 kind=envelope.type,
                 source=source,
                 insist=self._returned,
+                sent_s=envelope.ts,
             )
             if not source.read_anchor(upstream):
                 await self._bury(delivery, Reason.NO_ANCHOR, "no attacker, identity or address")

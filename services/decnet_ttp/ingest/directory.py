@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from decnet_ttp.core.errors import UnimplementedError
 from decnet_ttp.ingest.batch import Upstream
+from decnet_ttp.ingest.directory_update import DirectoryUpdate
 from decnet_ttp.ingest.moments import read_moment
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.v1 import directory_service_pb2, directory_service_pb2_grpc
@@ -17,6 +20,9 @@ from decnet_ttp.v1 import directory_service_pb2, directory_service_pb2_grpc
 #: Addresses of one call (the bound of ResolveAttackers).
 _MAX_SIGHTINGS = 10_000
 _CALL_TIMEOUT_S = 10.0
+_UPDATE_TIMEOUT_S = 30.0
+
+_log = logging.getLogger(__name__)
 
 #: Fields that say when an attacker was seen.
 _TIME_FIELDS = ("started_at", "ended_at", "first_seen", "observed_at", "ts")
@@ -31,6 +37,16 @@ class _Known:
     first_s: float
     last_s: float
     expires_s: float
+
+
+_NO_TIME = (float("inf"), float("-inf"))
+
+
+def _key(upstream: Upstream) -> str:
+    """Return what the directory is asked for: an attacker's identity, or who an address is."""
+    if upstream.attacker_uuid:
+        return "" if upstream.identity_uuid else upstream.attacker_uuid
+    return upstream.ip
 
 
 class Directory:
@@ -66,9 +82,10 @@ class Directory:
         self._unknown_s = unknown_s
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._told_too_old = False
 
     async def resolve(self, upstreams: Sequence[Upstream], *, attempts_s: float) -> None:
-        """Fill in attacker and identity of every message that names an address only.
+        """Fill in attacker and identity of every message that names less.
 
         Args:
             upstreams: The messages of a batch; those still without anchor afterwards have no
@@ -88,13 +105,34 @@ class Directory:
         for start in range(0, len(asked), _MAX_SIGHTINGS):
             await self._ask(asked[start : start + _MAX_SIGHTINGS], spans, attempts_s)
         for upstream in upstreams:
-            known = self._known.get(upstream.ip)
-            if known is not None and not upstream.attacker_uuid:
-                upstream.attacker_uuid = known.attacker_uuid
+            known = self._known.get(_key(upstream))
+            if known is not None:
+                upstream.attacker_uuid = upstream.attacker_uuid or known.attacker_uuid
                 upstream.identity_uuid = upstream.identity_uuid or known.identity_uuid
         for cache in (self._known, self._unknown):
             while len(cache) > self._limit:
                 cache.popitem(last=False)
+
+    async def update(self, update: DirectoryUpdate, *, attempts_s: float) -> None:
+        """Tell the directory what a batch says.
+
+        Raises:
+            DecnetError: The directory is away or refuses.
+        """
+        for request in update.requests():
+            try:
+                await call(
+                    self._stub.UpdateDirectory,
+                    request,
+                    timeout_s=_UPDATE_TIMEOUT_S,
+                    attempts_s=attempts_s,
+                )
+            except UnimplementedError:
+                # A tag-store of the release before; backfill brings what it did not keep.
+                if not self._told_too_old:
+                    self._told_too_old = True
+                    _log.warning("the tag-store keeps no sessions yet; upgrade it, then backfill")
+                return
 
     def forget(self, attackers: Collection[str]) -> None:
         """Ask again for some attackers, because their identity has changed.
@@ -131,7 +169,10 @@ class Directory:
         spans: dict[str, tuple[float, float]] = {}
         stamp = Timestamp()
         for upstream in upstreams:
-            if upstream.attacker_uuid or not upstream.ip:
+            if not (key := _key(upstream)):
+                continue
+            if upstream.attacker_uuid:
+                spans[key] = _NO_TIME
                 continue
             payload = upstream.payload
             times = [
@@ -139,8 +180,8 @@ class Directory:
                 for field in _TIME_FIELDS
                 if field in payload and read_moment(payload[field], stamp)
             ]
-            low, high = spans.get(upstream.ip, (float("inf"), float("-inf")))
-            spans[upstream.ip] = (min([low, *times]), max([high, *times]))
+            low, high = spans.get(key, _NO_TIME)
+            spans[key] = (min([low, *times]), max([high, *times]))
         return spans
 
     def _is_unknown(self, ip: str) -> bool:
@@ -160,7 +201,11 @@ class Directory:
     ) -> None:
         request = directory_service_pb2.ResolveAttackersRequest(create_missing=self._create_missing)
         for ip in ips:
-            sighting = request.sightings.add(ip=ip)
+            sighting = request.sightings.add()
+            if "-" in ip:  # which no address has, and every UUID
+                sighting.attacker_uuid = ip
+            else:
+                sighting.ip = ip
             first_s, last_s = spans[ip]
             if first_s <= last_s:
                 sighting.first_seen_time.FromNanoseconds(int(first_s * 1e6) * 1_000)

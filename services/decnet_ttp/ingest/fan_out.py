@@ -28,7 +28,7 @@ _TIMES = frozenset({"ts", "started_at", "ended_at", "observed_at", "timestamp"})
 _LISTS = frozenset({"commands", "auth_attempts", "http_requests", "payloads"})
 _IDS = frozenset({"id", "uuid", "command_id"})
 
-_SESSION_SKIP = _ANCHORS | _TIMES | _LISTS | {"closed", "shard_path"}
+_SESSION_SKIP = _ANCHORS | _TIMES | _LISTS | {"closed", "shard_path", "kex_order"}
 _PART_SKIP = _ANCHORS | _TIMES | _IDS | {"decky"}
 
 

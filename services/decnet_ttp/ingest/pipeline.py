@@ -8,9 +8,15 @@ from dataclasses import dataclass, field
 
 from decnet_ttp.ingest.batch import TaggerRequests, Upstream, sink_of
 from decnet_ttp.ingest.directory import Directory
+from decnet_ttp.ingest.directory_update import DirectoryUpdate
 from decnet_ttp.ingest.dispatch import Dispatcher
 from decnet_ttp.ingest.fields import texts, uuid_text
-from decnet_ttp.ingest.inputs.identities import IDENTITY_FORMED, IDENTITY_MERGED
+from decnet_ttp.ingest.inputs.identities import (
+    IDENTITY_FORMED,
+    IDENTITY_MERGED,
+    IDENTITY_UNMERGED,
+    OBSERVATION_LINKED,
+)
 from decnet_ttp.ingest.inputs.sessions import SESSION_ENDED
 from decnet_ttp.ingest.intel_records import IntelRecords
 from decnet_ttp.ingest.storing import insert_requests
@@ -22,7 +28,7 @@ _INSERT_TIMEOUT_S = 60.0
 
 
 #: Messages after which attackers may belong to another identity than before.
-_CHANGES = (IDENTITY_FORMED, IDENTITY_MERGED)
+_CHANGES = (IDENTITY_FORMED, OBSERVATION_LINKED, IDENTITY_MERGED, IDENTITY_UNMERGED)
 
 
 @dataclass(slots=True)
@@ -94,9 +100,7 @@ class Pipeline:
             DecnetError: A stage refused the batch.
         """
         outcome = Outcome()
-        for upstream in upstreams:
-            if upstream.source in _CHANGES:
-                self._directory.forget(_named(upstream))
+        self._forget_changed(upstreams)
         members = [member for upstream in upstreams for member in upstream.members]
         with span("ttp.worker.anchor", messages=len(upstreams)):
             await self._directory.resolve([*upstreams, *members], attempts_s=attempts_s)
@@ -127,9 +131,27 @@ class Pipeline:
             )
             outcome.inserted += answer.inserted_count
             outcome.known += answer.known_count
+        with span("ttp.worker.directory", messages=len(anchored)):
+            await self._tell(upstreams, outcome, attempts_s)
         if self._intel is not None:
             await self._intel.keep(upstreams, outcome.unanchored)
         return outcome
+
+    def _forget_changed(self, upstreams: Sequence[Upstream]) -> None:
+        for upstream in upstreams:
+            if upstream.source in _CHANGES:
+                self._directory.forget(_named(upstream))
+
+    async def _tell(
+        self, upstreams: Sequence[Upstream], outcome: Outcome, attempts_s: float
+    ) -> None:
+        """Tell the directory what the messages say, and forget what it answered before that."""
+        update = DirectoryUpdate()
+        for upstream in upstreams:
+            if upstream.origin_id not in outcome.unanchored:
+                (upstream.source or SESSION_ENDED).tell(upstream, update)
+        await self._directory.update(update, attempts_s=attempts_s)
+        self._forget_changed(upstreams)
 
     def _fan_out(
         self, upstreams: Sequence[Upstream], requests: Sequence[TaggerRequests], outcome: Outcome
@@ -153,6 +175,8 @@ class Pipeline:
 def _named(upstream: Upstream) -> set[str]:
     """Return the attackers and identities that a message about an identity names."""
     payload = upstream.payload
-    named = [payload.get(name) for name in ("identity_uuid", "winner_uuid", "loser_uuid")]
-    named += texts(payload.get("observation_uuids"))
+    names = ("identity_uuid", "winner_uuid", "loser_uuid", "observation_uuid", "attacker_uuid")
+    named = [payload.get(name) for name in names]
+    for name in ("observation_uuids", "attacker_uuids"):
+        named += texts(payload.get(name))
     return {found for item in named if (found := uuid_text(item))}

@@ -158,6 +158,7 @@ class CowrieSource(LogSource):
 
     def _kex(self, session: Session, event: Event, _ts: str) -> None:
         session.hassh = self._text(session, event, "hassh")
+        session.kex_order = self._text(session, event, "hasshAlgorithms")
 
     def _login(self, session: Session, event: Event, ts: str, *, result: str) -> None:
         username = self._text(session, event, "username")

@@ -56,6 +56,7 @@ class Session:
         "hassh",
         "heard",
         "items",
+        "kex_order",
         "last",
         "line",
         "part",
@@ -89,6 +90,7 @@ class Session:
         self.dst_port: int | None = None
         self.client_version: str | None = None
         self.hassh: str | None = None
+        self.kex_order: str | None = None
         self.user: str | None = None
         self.duration: float | None = None
         self.commands: list[dict[str, Any]] = []
@@ -240,6 +242,8 @@ class Session:
             "payloads": self.payloads,
             "http_requests": [],
         }
+        if self.kex_order:
+            payload["kex_order"] = self.kex_order
         if self.part > 1 or not final:
             payload["part"] = self.part
         at = epoch(ended) if ended else None

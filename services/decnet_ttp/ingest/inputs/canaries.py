@@ -11,6 +11,7 @@ from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.fan_out import Sink
 from decnet_ttp.ingest.fields import first_identifier, text
 from decnet_ttp.ingest.inputs.reading import SKIP, Input, itself, put
+from decnet_ttp.ingest.inputs.telling import tell_attacker
 
 #: Where producers put what the browser told, beside the fields themselves.
 _NESTED = ("fingerprint", "fingerprint_data", "signals")
@@ -48,4 +49,4 @@ def _write(upstream: Upstream, sink: Sink) -> int:
     )
 
 
-CANARY_TRIGGERED = Input(_read, itself, _write)
+CANARY_TRIGGERED = Input(_read, itself, _write, tell_attacker)

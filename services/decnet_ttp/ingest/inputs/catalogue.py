@@ -5,10 +5,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from decnet_ttp.ingest.inputs.campaigns import (
+    CAMPAIGN_MEMBERS,
+    CAMPAIGN_MERGED,
+    CAMPAIGN_UNMERGED,
+)
 from decnet_ttp.ingest.inputs.canaries import CANARY_TRIGGERED
 from decnet_ttp.ingest.inputs.credentials import REUSE_DETECTED
 from decnet_ttp.ingest.inputs.fingerprints import FINGERPRINTED
-from decnet_ttp.ingest.inputs.identities import IDENTITY_FORMED, IDENTITY_MERGED
+from decnet_ttp.ingest.inputs.identities import (
+    IDENTITY_FORMED,
+    IDENTITY_MERGED,
+    IDENTITY_UNMERGED,
+    OBSERVATION_LINKED,
+)
 from decnet_ttp.ingest.inputs.intel import INTEL_ENRICHED
 from decnet_ttp.ingest.inputs.mail import EMAIL_RECEIVED
 from decnet_ttp.ingest.inputs.reading import Input
@@ -21,7 +31,15 @@ INPUTS: Final[dict[str, Input]] = {
     "attacker.intel.enriched": INTEL_ENRICHED,
     "attacker.fingerprinted": FINGERPRINTED,
     "identity.formed": IDENTITY_FORMED,
+    "identity.observation.linked": OBSERVATION_LINKED,
     "identity.merged": IDENTITY_MERGED,
+    "identity.unmerged": IDENTITY_UNMERGED,
+    "identity.campaign.assigned": CAMPAIGN_MEMBERS,
+    "campaign.formed": CAMPAIGN_MEMBERS,
+    "campaign.assigned": CAMPAIGN_MEMBERS,
+    "campaign.identity.assigned": CAMPAIGN_MEMBERS,
+    "campaign.merged": CAMPAIGN_MERGED,
+    "campaign.unmerged": CAMPAIGN_UNMERGED,
     "credential.reuse.detected": REUSE_DETECTED,
     "email.received": EMAIL_RECEIVED,
     "canary.*.triggered": CANARY_TRIGGERED,

@@ -12,6 +12,7 @@ from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.fan_out import Sink
 from decnet_ttp.ingest.fields import first_identifier, first_text, joined_id, texts, uuid_text
 from decnet_ttp.ingest.inputs.reading import SKIP, Input, put, subject_of
+from decnet_ttp.ingest.inputs.telling import nothing
 
 #: Attackers of one message that are looked at; more are no use to anybody who reads the result.
 _MOST_MEMBERS = 1_000
@@ -92,4 +93,4 @@ def _write(upstream: Upstream, sink: Sink) -> int:
     )
 
 
-REUSE_DETECTED = Input(_read, _parts, _write)
+REUSE_DETECTED = Input(_read, _parts, _write, nothing)

@@ -9,9 +9,11 @@ from typing import Any
 from decnet_ttp.core.addresses import canonical_ip
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.ingest.batch import Upstream
+from decnet_ttp.ingest.directory_update import DirectoryUpdate
 from decnet_ttp.ingest.fan_out import Sink
 from decnet_ttp.ingest.fields import first_identifier, first_text, identifier, joined_id, text
 from decnet_ttp.ingest.inputs.reading import SKIP, Input, digest, itself, put, subject_of
+from decnet_ttp.ingest.inputs.telling import tell_attacker
 
 _LEAK = "ipv6_leak"
 
@@ -97,4 +99,8 @@ def _write(upstream: Upstream, sink: Sink) -> int:
     return _write_fingerprint(upstream, probe, sink)
 
 
-FINGERPRINTED = Input(Upstream.read_anchor, itself, _write)
+def _tell(upstream: Upstream, update: DirectoryUpdate) -> None:
+    tell_attacker(upstream, update, probe=_probe(upstream))
+
+
+FINGERPRINTED = Input(Upstream.read_anchor, itself, _write, _tell)

@@ -8,9 +8,11 @@ from typing import Any
 
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.ingest.batch import Upstream
+from decnet_ttp.ingest.directory_update import DirectoryUpdate, moment_of
 from decnet_ttp.ingest.fan_out import Sink
-from decnet_ttp.ingest.fields import first_identifier, joined_id, texts
+from decnet_ttp.ingest.fields import first_identifier, joined_id, text, texts
 from decnet_ttp.ingest.inputs.reading import SKIP, Input, digest, itself, put, subject_of
+from decnet_ttp.ingest.inputs.telling import tell_attacker
 
 #: Single values that some providers send where the payload has a list, and shorter names.
 _LISTS = {
@@ -21,6 +23,22 @@ _NAMES = {
     "categories": "abuseipdb_categories",
     "malware_family": "feodo_malware_family",
 }
+#: Where each provider's verdict, score and signals stand.
+_PROVIDERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "aggregate": ("aggregate_verdict", "aggregate_score", ("providers",)),
+    "abuseipdb": ("abuseipdb_verdict", "abuseipdb_score", ("abuseipdb_categories",)),
+    "greynoise": ("greynoise_classification", "", ("greynoise_name", "greynoise_tags")),
+    "feodo": ("feodo_listed", "", ("feodo_malware_family",)),
+    "threatfox": (
+        "threatfox_verdict",
+        "threatfox_confidence",
+        ("threatfox_threat_types", "threatfox_ioc_types", "threatfox_malware_families"),
+    ),
+}
+_MAX_TEXT = 512
+_MOST_SIGNALS = 256
+_MOST_SCORE = 100.0
+
 #: Fields that change although the verdict stays.
 _VOLATILE = ("_at", "_ts", "_until")
 
@@ -69,4 +87,33 @@ def _write(upstream: Upstream, sink: Sink) -> int:
     return write_verdict(upstream, upstream.payload, sink)
 
 
-INTEL_ENRICHED = Input(Upstream.read_anchor, itself, _write)
+def _tell(upstream: Upstream, update: DirectoryUpdate) -> None:
+    """Tell each provider's last word, and what they say of origin and end points."""
+    tell_attacker(upstream, update)
+    if not upstream.attacker_uuid:
+        return
+    said = verdict(upstream.payload)
+    stated = moment_of(upstream, "enriched_at", "observed_at", "ts")
+    for provider, (word, score, signals) in _PROVIDERS.items():
+        names = [name for name in (word, score, *signals) if said.get(name) not in (None, "", [])]
+        if not names:
+            continue
+        record = update.intel_records.add(
+            attacker_uuid=upstream.attacker_uuid, provider=provider, observe_time=stated
+        )
+        claim = said.get(word)
+        record.verdict = ("listed" if claim is True else text(claim))[:_MAX_TEXT]
+        figure = said.get(score)
+        if isinstance(figure, int | float) and 0 <= figure <= _MOST_SCORE:
+            record.score = float(figure)
+        found = [item for name in signals for item in _signals(said.get(name))]
+        record.signals.extend(dict.fromkeys(found[:_MOST_SIGNALS]))
+
+
+def _signals(value: Any) -> list[str]:
+    if isinstance(value, list):
+        value = [str(item) if isinstance(item, int) else item for item in value]
+    return [item[:_MAX_TEXT] for item in texts(value)]
+
+
+INTEL_ENRICHED = Input(Upstream.read_anchor, itself, _write, _tell)

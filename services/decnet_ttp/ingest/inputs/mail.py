@@ -8,6 +8,7 @@ from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.fan_out import Sink
 from decnet_ttp.ingest.fields import first_identifier
 from decnet_ttp.ingest.inputs.reading import SKIP, Input, itself, put
+from decnet_ttp.ingest.inputs.telling import tell_attacker
 
 
 def _write(upstream: Upstream, sink: Sink) -> int:
@@ -24,4 +25,4 @@ def _write(upstream: Upstream, sink: Sink) -> int:
     )
 
 
-EMAIL_RECEIVED = Input(Upstream.read_anchor, itself, _write)
+EMAIL_RECEIVED = Input(Upstream.read_anchor, itself, _write, tell_attacker)

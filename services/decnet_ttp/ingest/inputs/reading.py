@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from decnet_ttp.ingest.batch import Upstream
+from decnet_ttp.ingest.directory_update import DirectoryUpdate
 from decnet_ttp.ingest.fan_out import Sink, keep_time
 from decnet_ttp.ingest.payloads import fill
 
@@ -43,16 +44,28 @@ class Input:
         parts: Returns the message once for each anchor it is about, all of them known; nothing
             while somebody is not.
         write: Writes the events of one part; returns how many fields had the wrong type.
+        tell: Tells the directory what the message says of attackers, identities or campaigns.
     """
 
     read_anchor: Callable[[Upstream], bool]
     parts: Callable[[Upstream], Sequence[Upstream]]
     write: Callable[[Upstream, Sink], int]
+    tell: Callable[[Upstream, DirectoryUpdate], None]
 
 
 def itself(upstream: Upstream) -> Sequence[Upstream]:
     """Return a message that is about one anchor as its only part."""
     return (upstream,) if upstream.anchored else ()
+
+
+def the_message(upstream: Upstream) -> Sequence[Upstream]:
+    """Return a message that says something to the directory alone."""
+    return (upstream,)
+
+
+def no_events(_upstream: Upstream, _sink: Sink) -> int:
+    """Write no events."""
+    return 0
 
 
 def subject_of(upstream: Upstream) -> str:

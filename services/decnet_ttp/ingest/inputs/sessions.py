@@ -8,6 +8,7 @@ from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.fan_out import Sink, write_session
 from decnet_ttp.ingest.fields import first_identifier, joined_id
 from decnet_ttp.ingest.inputs.reading import SKIP, Input, itself, put, subject_of
+from decnet_ttp.ingest.inputs.telling import tell_first_sight, tell_session
 
 
 def _write_ended(upstream: Upstream, sink: Sink) -> int:
@@ -29,5 +30,5 @@ def _write_observed(upstream: Upstream, sink: Sink) -> int:
     )
 
 
-SESSION_ENDED = Input(Upstream.read_anchor, itself, _write_ended)
-OBSERVED = Input(Upstream.read_anchor, itself, _write_observed)
+SESSION_ENDED = Input(Upstream.read_anchor, itself, _write_ended, tell_session)
+OBSERVED = Input(Upstream.read_anchor, itself, _write_observed, tell_first_sight)
