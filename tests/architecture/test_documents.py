@@ -68,15 +68,17 @@ def test_modules_that_documents_name_exist(document: Path) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_settings_document_is_current() -> None:
-    """Written by docs/generate_settings.py from the settings themselves."""
+@pytest.mark.parametrize(
+    ("script", "written"),
+    [("generate_settings.py", "settings.md"), ("generate_rule_table.py", "rule-table.md")],
+)
+def test_a_document_made_from_code_is_current(script: str, written: str) -> None:
+    """Made of the settings or the rules themselves, and of nothing else."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "docs" / "generate_settings.py")],
-        capture_output=True,
-        check=True,
-        text=True,
+        [sys.executable, str(ROOT / "docs" / script)], capture_output=True, check=True, text=True
     )
-    assert done.stdout == (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    current = (ROOT / "docs" / written).read_text(encoding="utf-8")
+    assert done.stdout == current, f"docs/{written} is out of date: run `./dev tables` and commit"
 
 
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:
