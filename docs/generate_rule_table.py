@@ -15,6 +15,7 @@ from typing import Any
 
 from decnet_ttp.attack import packaged_catalogue
 from decnet_ttp.core.source_kinds import PAYLOAD_FIELD, SourceKind
+from decnet_ttp.matching import kinds_read
 from decnet_ttp.rule_store.loader import load_pack
 from decnet_ttp.rule_store.vocabulary import Vocabulary
 from decnet_ttp.tagger.lifter import Lifter, load_lifters
@@ -29,7 +30,8 @@ _HEAD = """\
 
 What each shipped rule reads and says. Confidences stand in the order of the techniques; a state,
 a provider's score or a verdict may lower them in a tag. Evidence is what the rule asks for beside
-what its kind always shows (the table at the end). [rules.md](rules.md) tells how rules are written,
+what its kind always shows (the table at the end); a rule with a timeline tags the session, reads the
+kinds of its parts as well, and shows the steps that were taken. [rules.md](rules.md) tells how rules are written,
 [lifters.md](lifters.md) what the predicates of lifters take, [inventory.md](inventory.md) which
 rule answers for which observation.
 
@@ -49,6 +51,12 @@ def _owner(rule: rule_pb2.Rule, lifters: Sequence[Lifter]) -> str:
     return ", ".join(lifter.name for lifter in lifters if lifter.owns(rule)) or "none"
 
 
+def _shown(rule: rule_pb2.Rule) -> str:
+    if rule.HasField("timeline"):
+        return ", ".join(step.name for step in rule.timeline.steps)
+    return ", ".join(rule.evidence_fields) or "what matched"
+
+
 def _row(rule: rule_pb2.Rule, lifters: Sequence[Lifter]) -> str:
     techniques = [
         f"{each.sub_technique_id or each.technique_id} ({each.tactic})" for each in rule.emissions
@@ -58,10 +66,10 @@ def _row(rule: rule_pb2.Rule, lifters: Sequence[Lifter]) -> str:
         str(rule.rule_version),
         rule.name,
         _owner(rule, lifters),
-        ", ".join(rule.applies_to),
+        ", ".join(kinds_read(rule)),
         ", ".join(techniques),
         ", ".join(f"{each.confidence:.2f}" for each in rule.emissions),
-        ", ".join(rule.evidence_fields) or "what matched",
+        _shown(rule),
     )
     return f"| {' | '.join(cells)} |\n"
 
