@@ -30,10 +30,10 @@ _HEAD = """\
 
 What each shipped rule reads and says. Confidences stand in the order of the techniques; a state,
 a provider's score or a verdict may lower them in a tag. Evidence is what the rule asks for beside
-what its kind always shows (the table at the end); a rule with a timeline tags the session, reads the
-kinds of its parts as well, and shows the steps that were taken. [rules.md](rules.md) tells how rules are written,
-[lifters.md](lifters.md) what the predicates of lifters take, [inventory.md](inventory.md) which
-rule answers for which observation.
+what its kind always shows (the table at the end); a rule with a timeline tags the session, reads
+the kinds of its parts as well, and shows the steps that were taken. [rules.md](rules.md) tells how
+rules are written, [lifters.md](lifters.md) what the predicates of lifters take,
+[inventory.md](inventory.md) which rule answers for which observation.
 
 | rule | version | name | lifter | source kinds | techniques (tactic) | confidence | evidence |
 |---|---|---|---|---|---|---|---|
