@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from decnet_ttp.core.mime import inspect
 from decnet_ttp.sources.eml import EmlSource, decky_name
-from decnet_ttp.sources.mail_content import inspect, simhash, without_secrets
+from decnet_ttp.sources.mail_content import simhash, without_secrets
 from decnet_ttp.sources.protocol import Upstream
 
 SHARED = Path(os.environ.get("DECNET_TTP_SHARED", Path(__file__).resolve().parents[3] / "shared"))
@@ -45,6 +46,9 @@ KEYS = [
     "html_smuggling",
     "stored_as",
     "body_sha256",
+    "reply_to_domain",
+    "mailing_list",
+    "date_lag_s",
 ]
 RECEIVED = (
     "from mx.evil.example (mx.evil.example [9.9.9.9]) by mail.decoy.example with ESMTP; "
@@ -109,9 +113,28 @@ def test_mail_is_described_without_its_content(tmp_path: Path) -> None:
         "html_smuggling": False,
         "stored_as": None,
         "body_sha256": sha256(body.encode()).hexdigest(),
+        "reply_to_domain": "",
+        "mailing_list": False,
+        "date_lag_s": None,
     }
     assert b"alice" not in message.payload
     assert source.tally.mails == 1
+
+
+def test_headers_about_answers_lists_and_times_are_told_by_domain_flag_and_number(
+    tmp_path: Path,
+) -> None:
+    listed = mail(
+        Reply_To="Alice <alice@answers.example>",
+        List_Id="<all.lists.example>",
+        Date="Tue, 12 Mar 2024 08:00:00 +0000",
+    )
+    path = tmp_path / "a.eml"
+    path.write_bytes(listed.as_bytes())
+    ((payload,), _, _) = read(path)
+    assert payload["reply_to_domain"] == "answers.example"
+    assert payload["mailing_list"] is True
+    assert payload["date_lag_s"] == 3600.0
 
 
 def test_verdicts_are_those_of_the_receiving_server(tmp_path: Path) -> None:

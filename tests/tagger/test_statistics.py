@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from decnet_ttp.attack import Catalogue
 from decnet_ttp.runtime.figures import Family
+from decnet_ttp.tagger.artifacts import Artifacts
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.figures import Figures
 from decnet_ttp.tagger.lifters.rule_engine import RuleEngine
@@ -27,7 +28,11 @@ async def test_figures_are_those_of_the_rules_and_no_producer_makes_up_labels(
     whoami = rule("R1", field("command_text", contains=["whoami"]))
     rules = RuleSet.empty().changed([whoami, trial, odd_kind], (), lifters, catalogue)
     evaluation = Evaluation(lifters, attack_release="r", clock=lambda: NOW_S)
-    figures = Figures(evaluation.statistics, SimpleNamespace(rules=rules, revision=7))
+    figures = Figures(
+        evaluation.statistics,
+        SimpleNamespace(rules=rules, revision=7),
+        Artifacts(None, max_bytes=1),
+    )
     assert (await figures.progress())["last_event_ts"] is None
     batch = tagger_service_pb2.TagEventsRequest()
     odd = event_pb2.Event(source_kind="mark-me", source_id="x")
@@ -56,6 +61,7 @@ async def test_figures_are_those_of_the_rules_and_no_producer_makes_up_labels(
         "events": 8,
         "tags": 4,
         "tags_withheld": 2,
+        "messages_unread": 0,
         "failures": 0,
         "rules": 3,
         "rules_revision": 7,

@@ -67,9 +67,13 @@ def child(
         inherited.pop(variable, None)
     target = instance.target(name)
     socket = Path(target.removeprefix("unix:"))
-    metrics_listen = load_settings(inherited).metrics_listen
-    if metrics_listen:
-        inherited["DECNET_TTP_METRICS_LISTEN"] = metrics_address(metrics_listen, name)
+    settings = load_settings(inherited)
+    if settings.metrics_listen:
+        inherited["DECNET_TTP_METRICS_LISTEN"] = metrics_address(settings.metrics_listen, name)
+    if settings.artifacts_root is None:
+        # Where `import eml` stores mails if that variable says so.
+        root = inherited.get("DECNET_ARTIFACTS_ROOT") or str(instance.data_dir / "artifacts")
+        inherited["DECNET_TTP_ARTIFACTS_ROOT"] = root
 
     async def before_start() -> None:
         await asyncio.to_thread(socket.unlink, missing_ok=True)

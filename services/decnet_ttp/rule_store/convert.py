@@ -28,6 +28,9 @@ _EXAMPLES_BEGIN_S: Final = 1_767_225_600
 #: Member of an example's payload that holds what a producer sends beside the typed fields.
 EXTRA_KEY: Final = "extra"
 
+#: Member of an example's payload that holds what a tagger would read in the stored mail.
+CONTENT_KEY: Final = "mail_content"
+
 
 class ExampleFault(ValueError):  # noqa: N818 - a finding about a file, not a failure of the program
     """An example that is no event of its kind.
@@ -193,6 +196,9 @@ def _event(kind: str, source_id: str, given: Mapping[str, Any]) -> event_pb2.Eve
                 raise ExampleFault(key, "`extra` must be a mapping")
             event.extra.update(_plain(value))
             continue
+        if key == CONTENT_KEY and kind == SourceKind.EMAIL:
+            _read_content(event, value)
+            continue
         if key not in fields:
             allowed = ", ".join((*fields, EXTRA_KEY))
             raise ExampleFault(key, f"{kind} has no field `{key[:64]}`; allowed: {allowed}")
@@ -205,3 +211,19 @@ def _event(kind: str, source_id: str, given: Mapping[str, Any]) -> event_pb2.Eve
             message = f"`{key}` is a {fields[key].type}; write one"
             raise ExampleFault(key, message) from error
     return event
+
+
+def _read_content(event: event_pb2.Event, value: Any) -> None:
+    """Read what a stored mail holds.
+
+    Raises:
+        ExampleFault: A member that it does not have, or of another type.
+    """
+    if not isinstance(value, dict):
+        raise ExampleFault(CONTENT_KEY, f"`{CONTENT_KEY}` must be a mapping")
+    try:
+        json_format.ParseDict(value, event.mail_content)
+    except json_format.ParseError as error:
+        allowed = ", ".join(event_pb2.MailContent.DESCRIPTOR.fields_by_name)
+        message = f"`{CONTENT_KEY}` is not of its form; it may have {allowed}"
+        raise ExampleFault(CONTENT_KEY, message) from error

@@ -141,6 +141,15 @@ class Settings:
     attack_sha256: str = _setting("SHA-256 that attack_bundle must have.", "")
     attack_cache_dir: Path | None = _setting("Where compiled catalogues are kept.", parse=Path)
 
+    artifacts_root: Path | None = _setting(
+        "Directory beneath which sensors store mails, for rules that look into bodies; default: no "
+        "body is read, but in the embedded installation artifacts/ in its data directory.",
+        parse=Path,
+    )
+    artifacts_max_bytes: int = _setting(
+        "Size of a stored mail that is read at most, in bytes.", 32 * 1024**2, parse=_positive_int
+    )
+
     anchor_policy: str = _setting(
         "What ingest does with an unknown address: create (make the attacker) or park "
         "(try again later).",

@@ -5,22 +5,19 @@ import lzma
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from email.parser import BytesParser
-from email.policy import compat32
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from decnet_ttp.core.mail_header import date_lag_s, first_domain, header, is_bulk
+from decnet_ttp.core.mime import Mail, parse_mail
 from decnet_ttp.sources.addresses import parse_address
 from decnet_ttp.sources.artifacts import ArtifactStore
 from decnet_ttp.sources.lines import STDIN, Chunked, decompressed, open_raw
 from decnet_ttp.sources.logfiles import FileNames, expand
 from decnet_ttp.sources.mail_content import read_content
 from decnet_ttp.sources.mail_headers import (
-    Mail,
     envelope_domain,
-    first_domain,
-    header,
     received_at,
     recipients,
     sender_address,
@@ -99,7 +96,6 @@ class EmlSource:
         self._attacker_ip = attacker_ip
         self._store = ArtifactStore(artifacts) if artifacts else None
         self._max_mail = max_mail
-        self._parser = BytesParser(policy=compat32)
         self._file = ""
 
     def read(self, paths: Sequence[str]) -> Iterator[Upstream]:
@@ -186,7 +182,7 @@ class EmlSource:
     def _message(self, data: bytes, line: int) -> Upstream | None:
         plain = data.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
         try:
-            mail = self._parser.parsebytes(plain)
+            mail = parse_mail(plain)
             if not mail.keys():
                 self._report("not-a-mail", line, "no header in it; left out")
                 return None
@@ -238,6 +234,9 @@ class EmlSource:
             "html_smuggling": content.smuggling,
             "stored_as": stored,
             "body_sha256": content.body_sha256,
+            "reply_to_domain": first_domain(mail, "Reply-To"),
+            "mailing_list": is_bulk(mail),
+            "date_lag_s": date_lag_s(mail),
         }
         at = epoch(ts) if ts else None
         return Upstream.of(TOPIC, TYPE, payload["source_id"], payload, at, 0)

@@ -2,29 +2,21 @@
 """What the headers of a mail tell: domains, verdicts, times; never a whole address."""
 
 import re
-from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
-from email.message import Message
-from email.utils import getaddresses, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final
 
+from decnet_ttp.core.mail_header import domain_of, first_domain, header, headers, raw_headers
+from decnet_ttp.core.mime import Mail
 from decnet_ttp.sources.addresses import canonical_address
 from decnet_ttp.sources.moments import time_text
 
-Mail: TypeAlias = "Message[str, str]"
-
-MAX_HEADER: Final = 4 * 1024
-MAX_HEADERS: Final = 100
 MAX_ADDRESSES: Final = 1024 * 1024
 MAX_RECIPIENTS: Final = 10_000
 MAX_SUBJECT: Final = 1_000
 
-_DOMAIN: Final = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,253}")
 _ADDRESS: Final = re.compile(r"[^\s@<>,;:\"()]{1,64}@[^\s@<>,;:\"()]{1,253}")
 _LOCAL_PART: Final = re.compile(r"[^\s@<>\"'(),;:]{1,64}@(?=[^\s@])")
 _AN_ADDRESS: Final = re.compile(r"[\[(\s=](?:IPv6:)?([0-9A-Fa-f:.]{2,45})(?=[\])\s;,]|$)")
@@ -35,51 +27,13 @@ _VERDICT: Final = re.compile(r"\b(spf|dkim)\s*=\s*([a-z]{2,12})", re.IGNORECASE)
 _FAILED: Final = frozenset({"fail", "softfail", "permerror", "hardfail"})
 
 
-def header(mail: Mail, name: str) -> str:
-    """The first header of that name as text, "" when there is none."""
-    return next(headers(mail, name), "")
-
-
-def headers(mail: Mail, name: str) -> Iterator[str]:
-    """All headers of that name, top to bottom, each unfolded, decoded and cut to a bound."""
-    for raw in _raw(mail, name, MAX_HEADER):
-        text = raw
-        # What cannot be decoded is looked at as it stands.
-        with suppress(HeaderParseError, ValueError, LookupError):
-            text = str(make_header(decode_header(raw)))
-        yield " ".join(text.encode("utf-8", "replace").decode().split())
-
-
-def _raw(mail: Mail, name: str, limit: int) -> Iterator[str]:
-    wanted = name.lower()
-    raws = (raw for key, raw in mail.raw_items() if key.lower() == wanted)
-    for raw in islice(raws, MAX_HEADERS):
-        # Bytes beyond ASCII are against the rules, and mostly UTF-8.
-        yield str(raw)[:limit].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def domain_of(address: str) -> str:
-    """The domain of an address, lower case; "" when it has none."""
-    _, at, domain = address.rpartition("@")
-    match = _DOMAIN.match(domain.strip()) if at else None
-    return match[0].rstrip(".").lower() if match else ""
-
-
-def first_domain(mail: Mail, name: str) -> str:
-    """The domain of the first address in a header, "" when there is none."""
-    for _, address in getaddresses([header(mail, name)]):
-        if domain := domain_of(address):
-            return domain
-    return ""
-
-
 def recipients(mail: Mail) -> tuple[int, list[str]]:
     """How many different recipients the mail names, and their domains."""
     found: set[str] = set()
     for name in ("To", "Cc", "Bcc", "X-Envelope-To", "Delivered-To", "X-Original-To"):
         if name.startswith(("X-", "D")) and found:
             break  # Those tell the envelope, which counts where the mail itself names nobody.
-        for text in _raw(mail, name, MAX_ADDRESSES):
+        for text in raw_headers(mail, name, MAX_ADDRESSES):
             for address in islice(_ADDRESS.finditer(text), MAX_RECIPIENTS):
                 if len(found) < MAX_RECIPIENTS:
                     found.add(address[0].lower())

@@ -10,9 +10,11 @@ from decnet_ttp.attack import load_catalogue
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.server import Server
+from decnet_ttp.tagger.artifacts import Artifacts
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.figures import Figures
 from decnet_ttp.tagger.lifter import load_lifters
+from decnet_ttp.tagger.messages import Messages
 from decnet_ttp.tagger.rule_follower import RuleFollower
 from decnet_ttp.tagger.servicer import TaggerServicer
 from decnet_ttp.v1 import rule_store_service_pb2_grpc, tagger_service_pb2_grpc
@@ -42,13 +44,19 @@ async def run(settings: Settings, lifters: Sequence[str]) -> None:
         follower = RuleFollower(
             rule_store_service_pb2_grpc.RuleStoreServiceStub(channel), hosted, catalogue
         )
-        evaluation = Evaluation(hosted, attack_release=catalogue.attack_release)
-        figures = Figures(evaluation.statistics, follower)
+        artifacts = Artifacts(settings.artifacts_root, max_bytes=settings.artifacts_max_bytes)
+        evaluation = Evaluation(
+            hosted,
+            attack_release=catalogue.attack_release,
+            messages=stack.enter_context(Messages(artifacts)),
+        )
+        figures = Figures(evaluation.statistics, follower, artifacts)
         servicer = TaggerServicer(
             lifters=hosted,
             follower=follower,
             evaluation=evaluation,
             attack_release=catalogue.attack_release,
+            artifacts=artifacts,
         )
 
         async def ready() -> bool:

@@ -15,7 +15,8 @@ from pathlib import Path
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching import SessionTimelines
 from decnet_ttp.tagger.evidence import timeline_evidence
-from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter
+from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter, reads_messages
+from decnet_ttp.tagger.messages import Messages
 from decnet_ttp.tagger.rule_set import LiveRule, RuleSet
 from decnet_ttp.tagger.statistics import RuleNumbers, RuleStatistics
 from decnet_ttp.v1 import event_pb2, tag_pb2, tagger_service_pb2
@@ -121,6 +122,7 @@ class Evaluation:
     Args:
         lifters: The lifters this process hosts.
         attack_release: Release written on every tag but those of a further matrix.
+        messages: Reads stored mails for lifters that look into them; None: nobody does.
         clock: Seconds since the epoch, for states that end.
 
     Attributes:
@@ -132,10 +134,12 @@ class Evaluation:
         lifters: Sequence[Lifter],
         *,
         attack_release: str,
+        messages: Messages | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._lifters = lifters
         self._release = attack_release
+        self._messages = messages if any(map(reads_messages, lifters)) else None
         self._clock = clock
         self.statistics = RuleStatistics(clock)
         self._logged: set[tuple[str, str, str, str]] = set()
@@ -165,6 +169,7 @@ class Evaluation:
                     evaluators = by_kind[kind] = self._evaluators(kind, rules)
                     kinds[kind] = 0
                 kinds[kind] += 1
+                await self._attach(group, event, response)
                 until_sample -= 1
                 if until_sample <= 0:
                     until_sample = self.statistics.next_interval()
@@ -175,12 +180,32 @@ class Evaluation:
                             answers.timelines.take(finding.rule, finding.step, event, position)
                         else:
                             self._settle(batch, answers, event, finding)
+                # What was read of one mail is not kept while others are evaluated.
+                event.ClearField("mail_content")
             for session, finding in answers.fired():
                 self._settle(batch, answers, session, finding)
         self.statistics.until_sample = until_sample
         took_s = time.monotonic() - began_s
         self.statistics.count_batch(rules, kinds, began_s=now_s, took_s=took_s)
         return response
+
+    async def _attach(
+        self,
+        group: event_pb2.EventGroup,
+        event: event_pb2.Event,
+        response: tagger_service_pb2.TagEventsResponse,
+    ) -> None:
+        """Read the stored message of a mail; what cannot be read is named in the answer."""
+        if self._messages is None or event.source_kind != SourceKind.EMAIL:
+            return
+        reason = await self._messages.attach(group, event)
+        if reason is not None:
+            response.unread_messages.add(
+                origin_id=group.origin_id,
+                source_id=event.source_id,
+                reason=reason.value,
+                retryable=reason.retryable,
+            )
 
     def _settle(
         self,

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
-from decnet_ttp.runtime.figures import Family, Figure, Histogram, by_label, gauge
+from decnet_ttp.runtime.figures import Family, Figure, Histogram, by_label, counter, gauge
+from decnet_ttp.tagger.artifacts import Artifacts
 from decnet_ttp.tagger.rule_set import RuleSet
 from decnet_ttp.tagger.statistics import RuleStatistics
 
@@ -29,11 +30,15 @@ class Figures:
     Args:
         statistics: Counts what rules did.
         follower: Knows the rules in force.
+        artifacts: Stored mails.
     """
 
-    def __init__(self, statistics: RuleStatistics, follower: Follower) -> None:
+    def __init__(
+        self, statistics: RuleStatistics, follower: Follower, artifacts: Artifacts
+    ) -> None:
         self._statistics = statistics
         self._follower = follower
+        self._artifacts = artifacts
 
     async def progress(self) -> Mapping[str, Figure]:
         """Return what a heart-beat carries."""
@@ -44,6 +49,7 @@ class Figures:
             "events": statistics.count,
             "tags": sum(each.tags for each in numbers),
             "tags_withheld": sum(each.withheld for each in numbers),
+            "messages_unread": self._artifacts.refused.total(),
             "failures": sum(each.failures for each in numbers),
             "rules": len(self._follower.rules.rules),
             "rules_revision": self._follower.revision,
@@ -101,6 +107,14 @@ class Figures:
             ),
             by_label(
                 "counter", "tags_dropped", "Tags not made.", "reason", {"rule_disabled": withheld}
+            ),
+            counter("messages_read", "Stored mails that were read.", self._artifacts.read_count),
+            by_label(
+                "counter",
+                "messages_unread",
+                "Stored mails that were not read.",
+                "reason",
+                dict(self._artifacts.refused),
             ),
             gauge("rules_in_force", "Rules in force.", len(rules.rules)),
             gauge("rules_revision", "Revision of the rules in force.", self._follower.revision),

@@ -102,6 +102,11 @@ class Lifter(Protocol):
         ...
 
 
+def reads_messages(lifter: Lifter) -> bool:
+    """Whether a lifter looks into stored mails, as its attribute of that name says."""
+    return bool(getattr(lifter, "reads_messages", False))
+
+
 def load_lifters(names: Sequence[str], rules_dir: Path | None = None) -> list[Lifter]:
     """Return the lifters with these names, or all that are installed.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +14,10 @@ from decnet_ttp import program_version
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from decnet_ttp.runtime import tracing
 from decnet_ttp.runtime.paging import decode_token, encode_token, page_limit, request_arguments
+from decnet_ttp.tagger.artifacts import Artifacts
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.explanation import explain_event
-from decnet_ttp.tagger.lifter import Evaluator, Lifter
+from decnet_ttp.tagger.lifter import Evaluator, Lifter, reads_messages
 from decnet_ttp.tagger.rule_follower import RuleFollower
 from decnet_ttp.tagger.statistics import RuleNumbers
 from decnet_ttp.v1 import tagger_service_pb2, tagger_service_pb2_grpc
@@ -79,6 +81,7 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
         follower: The rules in force.
         evaluation: Evaluates batches.
         attack_release: Release of the loaded catalogue.
+        artifacts: Stored mails; None: this tagger reads none.
     """
 
     def __init__(
@@ -88,11 +91,13 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
         follower: RuleFollower,
         evaluation: Evaluation,
         attack_release: str,
+        artifacts: Artifacts | None = None,
     ) -> None:
         self._lifters = lifters
         self._follower = follower
         self._evaluation = evaluation
         self._release = attack_release
+        self._artifacts = artifacts if any(map(reads_messages, lifters)) else None
 
     async def TagEvents(
         self, request: tagger_service_pb2.TagEventsRequest, context: Context
@@ -129,6 +134,8 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
             attack_release=self._release,
             program_version=program_version(),
         )
+        if self._artifacts is not None:
+            answer.artifact_deckies.extend(await asyncio.to_thread(self._artifacts.deckies))
         for lifter in self._lifters:
             answer.lifters.add(
                 name=lifter.name,

@@ -28,7 +28,7 @@ class EventGroup(_message.Message):
     def __init__(self, origin_id: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., attacker_ip: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("source_kind", "source_id", "observe_time", "attacker_ip", "command", "http_request", "auth_attempt", "file", "session", "email", "intel", "canary_fingerprint", "identity", "credential", "http_fingerprint", "ipv6_leak", "other", "extra")
+    __slots__ = ("source_kind", "source_id", "observe_time", "attacker_ip", "command", "http_request", "auth_attempt", "file", "session", "email", "intel", "canary_fingerprint", "identity", "credential", "http_fingerprint", "ipv6_leak", "other", "extra", "mail_content")
     SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     OBSERVE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class Event(_message.Message):
     IPV6_LEAK_FIELD_NUMBER: _ClassVar[int]
     OTHER_FIELD_NUMBER: _ClassVar[int]
     EXTRA_FIELD_NUMBER: _ClassVar[int]
+    MAIL_CONTENT_FIELD_NUMBER: _ClassVar[int]
     source_kind: str
     source_id: str
     observe_time: _timestamp_pb2.Timestamp
@@ -65,7 +66,8 @@ class Event(_message.Message):
     ipv6_leak: Ipv6LeakPayload
     other: _struct_pb2.Struct
     extra: _struct_pb2.Struct
-    def __init__(self, source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attacker_ip: _Optional[str] = ..., command: _Optional[_Union[CommandPayload, _Mapping]] = ..., http_request: _Optional[_Union[HttpRequestPayload, _Mapping]] = ..., auth_attempt: _Optional[_Union[AuthAttemptPayload, _Mapping]] = ..., file: _Optional[_Union[FilePayload, _Mapping]] = ..., session: _Optional[_Union[SessionPayload, _Mapping]] = ..., email: _Optional[_Union[EmailPayload, _Mapping]] = ..., intel: _Optional[_Union[IntelPayload, _Mapping]] = ..., canary_fingerprint: _Optional[_Union[CanaryFingerprintPayload, _Mapping]] = ..., identity: _Optional[_Union[IdentityPayload, _Mapping]] = ..., credential: _Optional[_Union[CredentialPayload, _Mapping]] = ..., http_fingerprint: _Optional[_Union[HttpFingerprintPayload, _Mapping]] = ..., ipv6_leak: _Optional[_Union[Ipv6LeakPayload, _Mapping]] = ..., other: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., extra: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    mail_content: MailContent
+    def __init__(self, source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attacker_ip: _Optional[str] = ..., command: _Optional[_Union[CommandPayload, _Mapping]] = ..., http_request: _Optional[_Union[HttpRequestPayload, _Mapping]] = ..., auth_attempt: _Optional[_Union[AuthAttemptPayload, _Mapping]] = ..., file: _Optional[_Union[FilePayload, _Mapping]] = ..., session: _Optional[_Union[SessionPayload, _Mapping]] = ..., email: _Optional[_Union[EmailPayload, _Mapping]] = ..., intel: _Optional[_Union[IntelPayload, _Mapping]] = ..., canary_fingerprint: _Optional[_Union[CanaryFingerprintPayload, _Mapping]] = ..., identity: _Optional[_Union[IdentityPayload, _Mapping]] = ..., credential: _Optional[_Union[CredentialPayload, _Mapping]] = ..., http_fingerprint: _Optional[_Union[HttpFingerprintPayload, _Mapping]] = ..., ipv6_leak: _Optional[_Union[Ipv6LeakPayload, _Mapping]] = ..., other: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., extra: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., mail_content: _Optional[_Union[MailContent, _Mapping]] = ...) -> None: ...
 
 class CommandPayload(_message.Message):
     __slots__ = ("command_text", "uid", "user", "src", "pwd", "success", "service")
@@ -195,7 +197,7 @@ class SessionPayload(_message.Message):
     def __init__(self, service: _Optional[str] = ..., protocol: _Optional[str] = ..., duration_s: _Optional[float] = ..., client_version: _Optional[str] = ..., hassh: _Optional[str] = ..., jarm: _Optional[str] = ..., command_count: _Optional[int] = ..., auth_attempt_count: _Optional[int] = ..., beacon_interval_s: _Optional[float] = ..., beacon_jitter_pct: _Optional[float] = ..., bytes_out: _Optional[float] = ..., bytes_read: _Optional[float] = ..., request_count: _Optional[int] = ..., rows_read: _Optional[int] = ..., op_text: _Optional[str] = ..., note_text: _Optional[str] = ..., path: _Optional[str] = ..., target_host: _Optional[str] = ..., tftp_filename: _Optional[str] = ..., signals: _Optional[_Iterable[str]] = ..., container_image: _Optional[str] = ..., llmnr_poison_count: _Optional[int] = ...) -> None: ...
 
 class EmailPayload(_message.Message):
-    __slots__ = ("subject", "from_domain", "mail_from_domain", "return_path_domain", "rcpt_count", "rcpt_domains", "x_mailer", "dkim_signed", "spf_pass", "urls", "attachment_count", "attachment_sha256s", "attachment_extensions", "body_simhash", "body_base64_bytes", "attachment_macros", "attachment_password_protected", "html_smuggling", "mal_hash_match", "stored_as", "body_sha256")
+    __slots__ = ("subject", "from_domain", "mail_from_domain", "return_path_domain", "rcpt_count", "rcpt_domains", "x_mailer", "dkim_signed", "spf_pass", "urls", "attachment_count", "attachment_sha256s", "attachment_extensions", "body_simhash", "body_base64_bytes", "attachment_macros", "attachment_password_protected", "html_smuggling", "mal_hash_match", "stored_as", "body_sha256", "reply_to_domain", "mailing_list", "date_lag_s")
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     FROM_DOMAIN_FIELD_NUMBER: _ClassVar[int]
     MAIL_FROM_DOMAIN_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +219,9 @@ class EmailPayload(_message.Message):
     MAL_HASH_MATCH_FIELD_NUMBER: _ClassVar[int]
     STORED_AS_FIELD_NUMBER: _ClassVar[int]
     BODY_SHA256_FIELD_NUMBER: _ClassVar[int]
+    REPLY_TO_DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    MAILING_LIST_FIELD_NUMBER: _ClassVar[int]
+    DATE_LAG_S_FIELD_NUMBER: _ClassVar[int]
     subject: str
     from_domain: str
     mail_from_domain: str
@@ -238,7 +243,42 @@ class EmailPayload(_message.Message):
     mal_hash_match: bool
     stored_as: str
     body_sha256: str
-    def __init__(self, subject: _Optional[str] = ..., from_domain: _Optional[str] = ..., mail_from_domain: _Optional[str] = ..., return_path_domain: _Optional[str] = ..., rcpt_count: _Optional[int] = ..., rcpt_domains: _Optional[_Iterable[str]] = ..., x_mailer: _Optional[str] = ..., dkim_signed: _Optional[bool] = ..., spf_pass: _Optional[bool] = ..., urls: _Optional[_Iterable[str]] = ..., attachment_count: _Optional[int] = ..., attachment_sha256s: _Optional[_Iterable[str]] = ..., attachment_extensions: _Optional[_Iterable[str]] = ..., body_simhash: _Optional[str] = ..., body_base64_bytes: _Optional[int] = ..., attachment_macros: _Optional[bool] = ..., attachment_password_protected: _Optional[bool] = ..., html_smuggling: _Optional[bool] = ..., mal_hash_match: _Optional[bool] = ..., stored_as: _Optional[str] = ..., body_sha256: _Optional[str] = ...) -> None: ...
+    reply_to_domain: str
+    mailing_list: bool
+    date_lag_s: float
+    def __init__(self, subject: _Optional[str] = ..., from_domain: _Optional[str] = ..., mail_from_domain: _Optional[str] = ..., return_path_domain: _Optional[str] = ..., rcpt_count: _Optional[int] = ..., rcpt_domains: _Optional[_Iterable[str]] = ..., x_mailer: _Optional[str] = ..., dkim_signed: _Optional[bool] = ..., spf_pass: _Optional[bool] = ..., urls: _Optional[_Iterable[str]] = ..., attachment_count: _Optional[int] = ..., attachment_sha256s: _Optional[_Iterable[str]] = ..., attachment_extensions: _Optional[_Iterable[str]] = ..., body_simhash: _Optional[str] = ..., body_base64_bytes: _Optional[int] = ..., attachment_macros: _Optional[bool] = ..., attachment_password_protected: _Optional[bool] = ..., html_smuggling: _Optional[bool] = ..., mal_hash_match: _Optional[bool] = ..., stored_as: _Optional[str] = ..., body_sha256: _Optional[str] = ..., reply_to_domain: _Optional[str] = ..., mailing_list: _Optional[bool] = ..., date_lag_s: _Optional[float] = ...) -> None: ...
+
+class MailContent(_message.Message):
+    __slots__ = ("body_text", "display_name", "links", "hidden_image_urls", "attachments")
+    BODY_TEXT_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_IMAGE_URLS_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
+    body_text: str
+    display_name: str
+    links: _containers.RepeatedCompositeFieldContainer[MailLink]
+    hidden_image_urls: _containers.RepeatedScalarFieldContainer[str]
+    attachments: _containers.RepeatedCompositeFieldContainer[MailAttachment]
+    def __init__(self, body_text: _Optional[str] = ..., display_name: _Optional[str] = ..., links: _Optional[_Iterable[_Union[MailLink, _Mapping]]] = ..., hidden_image_urls: _Optional[_Iterable[str]] = ..., attachments: _Optional[_Iterable[_Union[MailAttachment, _Mapping]]] = ...) -> None: ...
+
+class MailLink(_message.Message):
+    __slots__ = ("url", "text")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    text: str
+    def __init__(self, url: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class MailAttachment(_message.Message):
+    __slots__ = ("extension", "inner_extension", "content")
+    EXTENSION_FIELD_NUMBER: _ClassVar[int]
+    INNER_EXTENSION_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    extension: str
+    inner_extension: str
+    content: str
+    def __init__(self, extension: _Optional[str] = ..., inner_extension: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
 
 class IntelPayload(_message.Message):
     __slots__ = ("aggregate_verdict", "abuseipdb_score", "abuseipdb_categories", "greynoise_classification", "greynoise_tags", "greynoise_name", "feodo_listed", "feodo_malware_family", "threatfox_threat_types", "threatfox_ioc_types", "threatfox_malware_families")

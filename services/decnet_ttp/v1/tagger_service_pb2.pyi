@@ -19,14 +19,28 @@ class TagEventsRequest(_message.Message):
     def __init__(self, groups: _Optional[_Iterable[_Union[_event_pb2.EventGroup, _Mapping]]] = ...) -> None: ...
 
 class TagEventsResponse(_message.Message):
-    __slots__ = ("groups", "failures", "withheld_count")
+    __slots__ = ("groups", "failures", "withheld_count", "unread_messages")
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     WITHHELD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     groups: _containers.RepeatedCompositeFieldContainer[_tag_pb2.TagGroup]
     failures: _containers.RepeatedCompositeFieldContainer[TagFailure]
     withheld_count: int
-    def __init__(self, groups: _Optional[_Iterable[_Union[_tag_pb2.TagGroup, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[TagFailure, _Mapping]]] = ..., withheld_count: _Optional[int] = ...) -> None: ...
+    unread_messages: _containers.RepeatedCompositeFieldContainer[UnreadMessage]
+    def __init__(self, groups: _Optional[_Iterable[_Union[_tag_pb2.TagGroup, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[TagFailure, _Mapping]]] = ..., withheld_count: _Optional[int] = ..., unread_messages: _Optional[_Iterable[_Union[UnreadMessage, _Mapping]]] = ...) -> None: ...
+
+class UnreadMessage(_message.Message):
+    __slots__ = ("origin_id", "source_id", "reason", "retryable")
+    ORIGIN_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    origin_id: str
+    source_id: str
+    reason: str
+    retryable: bool
+    def __init__(self, origin_id: _Optional[str] = ..., source_id: _Optional[str] = ..., reason: _Optional[str] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class TagFailure(_message.Message):
     __slots__ = ("origin_id", "source_kind", "source_id", "rule_id", "lifter", "reason")
@@ -49,18 +63,20 @@ class DescribeTaggerRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class DescribeTaggerResponse(_message.Message):
-    __slots__ = ("lifters", "rules_revision", "rules_epoch", "attack_release", "program_version")
+    __slots__ = ("lifters", "rules_revision", "rules_epoch", "attack_release", "program_version", "artifact_deckies")
     LIFTERS_FIELD_NUMBER: _ClassVar[int]
     RULES_REVISION_FIELD_NUMBER: _ClassVar[int]
     RULES_EPOCH_FIELD_NUMBER: _ClassVar[int]
     ATTACK_RELEASE_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_DECKIES_FIELD_NUMBER: _ClassVar[int]
     lifters: _containers.RepeatedCompositeFieldContainer[LifterDescription]
     rules_revision: int
     rules_epoch: str
     attack_release: str
     program_version: str
-    def __init__(self, lifters: _Optional[_Iterable[_Union[LifterDescription, _Mapping]]] = ..., rules_revision: _Optional[int] = ..., rules_epoch: _Optional[str] = ..., attack_release: _Optional[str] = ..., program_version: _Optional[str] = ...) -> None: ...
+    artifact_deckies: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, lifters: _Optional[_Iterable[_Union[LifterDescription, _Mapping]]] = ..., rules_revision: _Optional[int] = ..., rules_epoch: _Optional[str] = ..., attack_release: _Optional[str] = ..., program_version: _Optional[str] = ..., artifact_deckies: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LifterDescription(_message.Message):
     __slots__ = ("name", "source_kinds", "rule_count")

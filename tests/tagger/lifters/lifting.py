@@ -14,6 +14,7 @@ from decnet_ttp.tagger.lifter import Finding
 from decnet_ttp.tagger.lifters.behavioral import BehavioralLifter
 from decnet_ttp.tagger.lifters.canary_fingerprint import CanaryFingerprintLifter
 from decnet_ttp.tagger.lifters.credential import CredentialLifter
+from decnet_ttp.tagger.lifters.email import EmailLifter
 from decnet_ttp.tagger.lifters.http_fingerprint import HttpFingerprintLifter
 from decnet_ttp.tagger.lifters.identity import IdentityLifter
 from decnet_ttp.tagger.lifters.intel import IntelLifter
@@ -28,6 +29,7 @@ LIFTERS: tuple[type[PredicateLifter], ...] = (
     BehavioralLifter,
     CanaryFingerprintLifter,
     CredentialLifter,
+    EmailLifter,
     HttpFingerprintLifter,
     IdentityLifter,
     IntelLifter,
@@ -36,11 +38,18 @@ LIFTERS: tuple[type[PredicateLifter], ...] = (
 
 
 def event(kind: str, **fields: Any) -> event_pb2.Event:
-    """An event of a kind; `extra` is what the producer sent beside the typed fields."""
+    """An event of a kind.
+
+    `extra` is what the producer sent beside the typed fields, `mail_content` what a stored mail
+    holds.
+    """
     made = event_pb2.Event(source_kind=kind, source_id="e")
     extra = fields.pop("extra", None)
     if extra:
         made.extra.update(extra)
+    content = fields.pop("mail_content", None)
+    if content is not None:
+        json_format.ParseDict(content, made.mail_content)
     payload = getattr(made, PAYLOAD_FIELD[SourceKind(kind)])
     payload.SetInParent()
     json_format.ParseDict(fields, payload)

@@ -37,14 +37,16 @@ EXTRA_NAMES = (
     "token_type", "kind", "webgl_renderer", "canvas_audio_hash_match", "tor_browser", "vm_timing",
     "src_ip", "ja3", "jarm", "hassh", "command_text", "body_text", "matched_path", "request_path",
     "llmnr_poisoned", "poisoned_query", "victim_host", "source_host", "behavior_class",
-    "tool_guess", "tool_guesses",
+    "tool_guess", "tool_guesses", "from", "mail_from", "matched_kit", "xmailer_kit_match",
 )  # fmt: skip
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
     ("root", "success", "fe80::1", "fe80::1%x", "selenium", "jarm", "ja4h", "ge11nn050000",
      "listed", "botnet_cc", "scanner", "\0", "\u202e", "é" * 300, "q13i0310h3",
      "FLUSHALL", "privileged:true", "bind:/etc", "/.env", "router-confg", "brute_force", "nmap",
-     "/api/v1/namespaces/x/secrets", "ransom: pay 1BoatSLRHtKNngkdXEeobR76b53LETtpyT")
+     "/api/v1/namespaces/x/secrets", "http://xn--pypal-4ve.com/", "http://[::1", "xn--\u00e9.com",
+     "a.example", "b.example", "gophish", "lnk", "urgent wire", "<a href=http://x.test>send</a>",
+     "ransom: pay 1BoatSLRHtKNngkdXEeobR76b53LETtpyT")
 )  # fmt: skip
 NUMBERS = st.integers() | st.floats() | st.sampled_from((-1, 0, 3, 2**63, 1e300))
 JSON: st.SearchStrategy[Any] = st.recursive(

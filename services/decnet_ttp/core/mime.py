@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Looking into the parts of a hostile mail: all of it bounded, nothing unpacked."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import Policy, compat32
+from typing import Final, TypeAlias
+
+Mail: TypeAlias = "Message[str, str]"
+
+MAX_PARTS: Final = 500
+MAX_TEXT: Final = 2 * 1024 * 1024
+
+# Python knows encodings that no mail has, among them one whose decoding takes quadratic time.
+_CHARSET: Final = re.compile(
+    r"(?:us-)?ascii|utf-?(?:8|16|32)(?:-?[bl]e)?|iso-?[\w-]+|(?:windows|cp)-?\d+|koi8-?[rut]"
+    r"|gb(?:2312|k|18030)|big5(?:-?hkscs)?|euc-?(?:jp|kr|tw|cn)|shift[-_]?jis|latin-?\d+|macintosh"
+)
+HTML_TYPES: Final = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"})
+HTML_EXTENSIONS: Final = frozenset({"html", "htm", "xhtml", "shtml", "svg"})
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{60,}[ \t]*\r?\n?)+[A-Za-z0-9+/]*={0,2}")
+_BLANK: Final = re.compile(r"\s+")
+_BUILDS_A_FILE: Final = re.compile(
+    r"new\s+Blob\s*\(|msSaveOrOpenBlob|createObjectURL|atob\s*\(|data:application/", re.IGNORECASE
+)
+_HANDS_IT_OVER: Final = re.compile(
+    r"\.download\b|\bdownload\s*=|msSaveOrOpenBlob|\.click\s*\(|location\.(?:href|replace)",
+    re.IGNORECASE,
+)
+_OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_RAR4: Final = b"Rar!\x1a\x07\x00"
+_RAR5: Final = b"Rar!\x1a\x07\x01\x00"
+_VBA: Final = ("_VBA_PROJECT".encode("utf-16le"), "Macros".encode("utf-16le"), b"Attribut\x00e ")
+_ENCRYPTED: Final = "EncryptedPackage".encode("utf-16le")
+
+
+#: What the standard parser gets to see of one mail. Its time grows with the square of the length of
+#: a Content header, and with lines times the depth of their nesting.
+MAX_LINES: Final = 500_000
+MAX_CONTAINERS: Final = 32
+_MAX_PARSED_PARTS: Final = 2_000
+_MAX_CONTENT_HEADER: Final = 2 * 1024
+_CONTENT_HEADERS_TOTAL: Final = 256 * 1024
+_SHORT_HEADER: Final = 64
+
+
+class MailLimitError(ValueError):
+    """A mail of more parts than anybody writes."""
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What is left of the bounds of one mail."""
+
+    parts: int = _MAX_PARSED_PARTS
+    containers: int = MAX_CONTAINERS
+    content_headers: int = _CONTENT_HEADERS_TOTAL
+
+
+class _BoundedMessage(Message):
+    """A part whose headers are cut as the parser sets them."""
+
+    def __init__(self, budget: _Budget, policy: Policy) -> None:
+        super().__init__(policy)
+        budget.parts -= 1
+        if budget.parts < 0:
+            raise MailLimitError("too many parts")
+        self._budget = budget
+
+    def set_raw(self, name: str, value: str) -> None:
+        lower = name.lower()
+        if lower.startswith("content-"):
+            room = min(_MAX_CONTENT_HEADER, max(self._budget.content_headers, _SHORT_HEADER))
+            value = value[:room]
+            self._budget.content_headers -= len(value)
+        if lower == "content-type" and value.lstrip().lower().startswith(
+            ("multipart/", "message/")
+        ):
+            self._budget.containers -= 1
+            if self._budget.containers < 0:
+                value = "text/plain"
+        super().set_raw(name, value)
+
+
+def parse_mail(data: bytes) -> Mail:
+    """Return a mail in its parts.
+
+    Beyond the bounds lines are left out, long Content headers are cut, and containers within
+    containers are taken as text.
+
+    Raises:
+        ValueError: The parser gives up on it.
+        LookupError: Likewise.
+        RecursionError: Likewise.
+    """
+    if data.count(b"\n") > MAX_LINES:
+        data = b"\n".join(data.split(b"\n", MAX_LINES)[:MAX_LINES])
+    budget = _Budget()
+
+    def part(policy: Policy = compat32) -> _BoundedMessage:
+        return _BoundedMessage(budget, policy)
+
+    return BytesParser(part, policy=compat32).parsebytes(data)
+
+
+def leaves(mail: Mail) -> Iterator[Mail]:
+    """Yield the parts of a mail that have no parts of their own, in their order, within bounds."""
+    # Not Message.walk: that recurses, and a mail may be nested as deeply as it is long.
+    waiting = [mail]
+    seen = 0
+    while waiting and seen < MAX_PARTS:
+        part = waiting.pop()
+        seen += 1
+        # Asked only of a part that has parts: of others it decodes, and stumbles over odd charsets.
+        inner = part.get_payload() if part.is_multipart() else None
+        if isinstance(inner, list):
+            waiting.extend(item for item in reversed(inner) if isinstance(item, type(mail)))
+        else:
+            yield part
+
+
+def text_of(data: bytes, part: Mail) -> str:
+    """Return the text of a part, cut to a bound; what cannot be decoded becomes U+FFFD."""
+    charset = part.get_param("charset", "utf-8")
+    name = charset.lower() if isinstance(charset, str) else "utf-8"
+    if not _CHARSET.fullmatch(name):
+        name = "utf-8"
+    try:
+        text = data[:MAX_TEXT].decode(name, "replace")
+    except (LookupError, ValueError):
+        text = data[:MAX_TEXT].decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode()
+
+
+def inspect(data: bytes) -> tuple[bool, bool]:
+    """Whether a file holds Office macros, and whether it is locked by a password.
+
+    Read from the directories of OLE, ZIP, RAR and PDF files; nothing is unpacked.
+    """
+    if data.startswith(_OLE):
+        return any(mark in data for mark in _VBA), _ENCRYPTED in data
+    if data.startswith(b"%PDF-"):
+        return False, b"/Encrypt" in data
+    if data.startswith(_RAR5):
+        # Header type 4 is the encryption header; it stands first, after CRC and size.
+        return False, len(data) > 13 and data[13] == 4  # noqa: PLR2004 - from the RAR 5 format
+    if data.startswith(_RAR4):
+        return False, len(data) > 10 and bool(data[10] & 0x80)  # noqa: PLR2004 - likewise, RAR 4
+    return _inspect_zip(data) if data.startswith(b"PK") else (False, False)
+
+
+def _inspect_zip(data: bytes) -> tuple[bool, bool]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, LookupError):
+        return False, False
+    return (
+        any(entry.filename.lower().endswith("vbaproject.bin") for entry in entries),
+        any(entry.flag_bits & 1 for entry in entries),
+    )
+
+
+def smuggles(text: str, kind: str, name: str) -> bool:
+    """Whether HTML builds a file in the browser and hands it over."""
+    html = kind in HTML_TYPES or name.rpartition(".")[2].lower() in HTML_EXTENSIONS
+    return html and bool(_BUILDS_A_FILE.search(text) and _HANDS_IT_OVER.search(text))
+
+
+def base64_bytes(text: str) -> int:
+    """Return the size of what stands as base64 inside a text, decoded, in bytes."""
+    return sum(
+        len(_BLANK.sub("", found[0]).rstrip("=")) * 3 // 4 for found in _BASE64.finditer(text)
+    )
