@@ -37,7 +37,11 @@ def test_a_terminal_that_goes_away_means_an_orderly_stop(installation: Installat
     ours, theirs = pty.openpty()
     stops = installation.data_dir.with_name("stops")
     supervisor = subprocess.Popen(
-        [sys.executable, SUPERVISE, installation.data_dir, "ingest,tag-store", "terminal"],
+        # Run under nohup, the tests would hand the ignored signal down.
+        [
+            *("env", "--default-signal=HUP", sys.executable, SUPERVISE),
+            *(installation.data_dir, "ingest,tag-store", "terminal"),
+        ],
         env={**os.environ, "FAKE_STOP_LOG": str(stops), "TERM": "xterm"},
         stdin=theirs,
         stdout=theirs,
