@@ -7,14 +7,18 @@ import asyncio
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from pyarrow import parquet
 
 from decnet_ttp.tag_store.app import TagStore
+from decnet_ttp.v1 import attacker_fact_pb2, directory_update_pb2
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
-from tag_store.samples import ATTACKER, IDENTITY, OTHER_ATTACKER, StoreClient, draft, group
+from tag_store.samples import ATTACKER, IDENTITY, NOON, OTHER_ATTACKER, StoreClient, draft, group
 
 OTHER_IDENTITY = str(UUID(int=0x1E))
 CAMPAIGN = str(UUID(int=0xCA))
@@ -86,6 +90,81 @@ async def test_export_writes_one_object_a_line(program: Program, tmp_path: Path)
         (ATTACKER, "3"),
         (OTHER_ATTACKER, "1"),
     ]
+
+
+async def test_parquet_holds_what_the_lines_hold(program: Program, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (await program("export", "tags")).splitlines()]
+    target = tmp_path / "tags.parquet"
+    await program("export", "tags", "--format", "parquet", "-o", target)
+    rows = parquet.read_table(target).to_pylist()
+    texts = ("uuid", "source_id", "technique_id", "technique_name", "rule_id", "decky_id")
+    assert [[row[name] for name in texts] for row in rows] == [
+        [line[name] for name in texts] for line in lines
+    ]
+    assert [row["attacker_uuid"] for row in rows] == [ATTACKER] * 3 + [OTHER_ATTACKER]
+    assert {row["observe_time"] for row in rows} == {datetime.fromtimestamp(NOON, UTC)}
+    assert json.loads(rows[0]["evidence"])["command"]["command_text"] == "bash -i"
+    assert (rows[0]["confidence"], rows[0]["rule_version"]) == (0.9, 1)
+    await program("export", "rollups", "--format", "parquet", "-o", target)
+    rows = parquet.read_table(target).to_pylist()
+    assert [(row["attacker_uuid"], row["sub_technique_id"], row["count"]) for row in rows] == [
+        (ATTACKER, "T1059.004", 3),
+        (OTHER_ATTACKER, "T1059.004", 1),
+    ]
+
+
+async def test_attackers_are_shown_with_sessions_decoys_and_facts(
+    program: Program, client: StoreClient
+) -> None:
+    noon = Timestamp(seconds=NOON)
+    await client.directory.UpdateDirectory(
+        directory_update_pb2.UpdateDirectoryRequest(
+            attackers=[
+                directory_update_pb2.AttackerSighting(attacker_uuid=ATTACKER, ip="192.0.2.7")
+            ],
+            sessions=[
+                directory_update_pb2.SessionRecord(
+                    session_id="session-m1",
+                    attacker_uuid=ATTACKER,
+                    decky_id="decky-1",
+                    service="ssh",
+                    end_time=noon,
+                    command_count=3,
+                )
+            ],
+            facts=[
+                attacker_fact_pb2.AttackerFact(
+                    attacker_uuid=ATTACKER,
+                    kind=attacker_fact_pb2.FACT_KIND_SSH_BANNER,
+                    value="SSH-2.0-\x1b[2Jgo",
+                    last_seen_time=noon,
+                )
+            ],
+            intel_records=[
+                attacker_fact_pb2.IntelRecord(
+                    attacker_uuid=ATTACKER, provider="abuseipdb", score=90, observe_time=noon
+                )
+            ],
+        )
+    )
+    at = "2026-03-05 12:00:00"
+    sessions = (await program("attackers", "sessions", "--ip", "192.0.2.7")).splitlines()
+    assert sessions[1].split("\t") == [
+        *("session-m1", "192.0.2.7", "decky-1", "ssh", at, at, "3", "0", "0", "0", "3")
+    ]
+    assert json.loads(await program("attackers", "sessions", "--decky", "other", "--json")) == []
+    deckies = await program("attackers", "deckies", "--attacker", ATTACKER)
+    assert deckies.splitlines()[1] == f"decky-1\t1\t{at}\t{at}"
+    shown = (await program("attackers", "show", "--ip", "192.0.2.7")).splitlines()
+    assert shown[0].startswith(f"192.0.2.7 {ATTACKER}: 3 tags, 1 techniques, identity -")
+    assert [line.split("\t") for line in shown[2:]] == [
+        ["ssh banner", "SSH-2.0-·[2Jgo", "-", "1", at],
+        ["intel", "abuseipdb", "score=90", "1", at],
+    ]
+    told = json.loads(await program("attackers", "show", "--attacker", ATTACKER, "--json"))
+    assert [len(told["facts"]), told["intel_records"][0]["score"]] == [1, 90.0]
+    assert "name one attacker" in await program("attackers", "show", code=2)
+    assert len((await program("attackers")).splitlines()) == 3
 
 
 async def test_doctor_finds_and_repairs_roll_ups(program: Program, store: TagStore) -> None:

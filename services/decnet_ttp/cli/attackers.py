@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`decnet-ttp attackers`: who was seen, last seen first."""
+"""`decnet-ttp attackers`: who was seen, last seen first; one of them, sessions and decoys."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from decnet_ttp.cli.output import (
     terminal_width,
 )
 from decnet_ttp.cli.scopes import limit_option, say_truncated
+from decnet_ttp.cli.sessions import deckies, sessions, show
 
 if TYPE_CHECKING:
     from grpc.aio import Channel
@@ -32,12 +33,25 @@ _ROOM_FOR_ALL = 128
 _DAY = len("2026-01-31")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @limit_option(DEFAULT_LIMIT, rows="attackers")
 @json_option
 @connection_options
-def attackers(connection: Connection, *, limit: int, as_json: bool) -> None:
-    """List attackers, last seen first. The bar is the share of the largest number of tags."""
+@click.pass_context
+def attackers(ctx: click.Context, connection: Connection, *, limit: int, as_json: bool) -> None:
+    """List attackers, last seen first. The bar is the share of the largest number of tags.
+
+    A subcommand shows one attacker, or the sessions and decoys of a scope.
+    """
+    if ctx.invoked_subcommand is None:
+        _list(connection, limit=limit, as_json=as_json)
+
+
+for _command in (show, sessions, deckies):
+    attackers.add_command(_command)
+
+
+def _list(connection: Connection, *, limit: int, as_json: bool) -> None:
     from decnet_ttp.v1.directory_service_pb2 import ListAttackersRequest
     from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`decnet-ttp export`: everything of a scope for other programs, one JSON object a line."""
+"""`decnet-ttp export`: everything of a scope for other programs, as JSON lines or Parquet."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -14,25 +15,86 @@ from decnet_ttp.cli.output import json_text, message_dict
 from decnet_ttp.cli.scopes import scope_options
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from types import TracebackType
+    from typing import IO
 
     from grpc.aio import Channel
 
+    from decnet_ttp.cli.parquet import ParquetFile
     from decnet_ttp.v1.scope_pb2 import Scope
 
 _output_option = click.option(
     "-o",
     "--output",
-    type=click.File("w", encoding="utf-8", atomic=True, lazy=True),
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
     default="-",
     metavar="FILE",
     help="Where to write; standard output by default. A file appears when it is complete.",
 )
+_format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "parquet"]),
+    default="jsonl",
+    show_default=True,
+    help="JSON lines, or Apache Parquet (needs decnet-ttp[parquet]).",
+)
+
+
+class _Rows:
+    """Writes messages in one of the formats while they come.
+
+    Args:
+        path: File, or "-" for standard output.
+        form: "jsonl" or "parquet".
+        descriptor: Of the messages that become rows of Parquet.
+        first: Columns of Parquet before those of the message.
+    """
+
+    def __init__(self, path: str, form: str, descriptor: Any, first: tuple[str, ...] = ()) -> None:
+        self._stack = ExitStack()
+        self._lines: IO[str] | None = None
+        self.parquet: ParquetFile | None = None
+        if form == "parquet":
+            if path == "-" and sys.stdout.isatty():
+                raise click.UsageError("Parquet is no text for a terminal; name a file with -o")
+            from decnet_ttp.cli.parquet import ParquetFile
+
+            output = click.open_file(path, "wb", atomic=path != "-")
+            self.parquet = ParquetFile(self._stack.enter_context(output), descriptor, first)
+            self._stack.push(self._finish)
+        elif path == "-":
+            # Standard output is looked up late: it is the terminal that decides on characters.
+            self._lines = sys.stdout
+        else:
+            output = click.open_file(path, "w", encoding="utf-8", atomic=True)
+            self._lines = self._stack.enter_context(output)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the file; one that is not complete does not appear."""
+        self._stack.__exit__(kind, error, trace)
+
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self.parquet is not None:
+            self.parquet.close()
+
+    def line(self, message: Any) -> None:
+        """Write a message as a line."""
+        if self._lines is not None:
+            self._lines.write(json_text(message_dict(message)) + "\n")
 
 
 @click.group()
 def export() -> None:
-    """Write tags or roll-ups as JSON lines."""
+    """Write tags or roll-ups as JSON lines or Parquet."""
 
 
 async def _parts(method: Any, request: Any) -> AsyncIterator[Any]:
@@ -52,41 +114,49 @@ async def _parts(method: Any, request: Any) -> AsyncIterator[Any]:
         raise from_rpc_error(error) from error
 
 
-def _write(output: TextIO, message: Any) -> None:
-    # Standard output is looked up late: it is the terminal that decides on characters.
-    target = sys.stdout if output is sys.stdout else output
-    target.write(json_text(message_dict(message)) + "\n")
-
-
 @export.command()
 @scope_options
+@_format_option
 @_output_option
 @connection_options
-def tags(connection: Connection, *, scope: Scope, output: TextIO) -> None:
+def tags(connection: Connection, *, scope: Scope, form: str, output: str) -> None:
     """Write the tags of the fleet or of one scope, oldest first."""
     from decnet_ttp.v1.export_service_pb2 import ExportTagsRequest
     from decnet_ttp.v1.export_service_pb2_grpc import ExportServiceStub
+    from decnet_ttp.v1.tag_pb2 import Tag
 
     async def work(channel: Channel) -> None:
         stub = ExportServiceStub(channel)
-        async for part in _parts(stub.ExportTags, ExportTagsRequest(scope=scope)):
-            for tag in part.tags:
-                _write(output, tag)
+        with _Rows(output, form, Tag.DESCRIPTOR) as rows:
+            async for part in _parts(stub.ExportTags, ExportTagsRequest(scope=scope)):
+                for tag in part.tags:
+                    if rows.parquet is not None:
+                        rows.parquet.write(tag)
+                    rows.line(tag)
 
     run(with_channel(connection, "tag_store", work))
 
 
 @export.command()
+@_format_option
 @_output_option
 @connection_options
-def rollups(connection: Connection, *, output: TextIO) -> None:
-    """Write the techniques of every attacker, one attacker a line."""
+def rollups(connection: Connection, *, form: str, output: str) -> None:
+    """Write the techniques of every attacker.
+
+    As JSON lines one attacker a line, as Parquet one technique a row.
+    """
     from decnet_ttp.v1.export_service_pb2 import ExportRollupsRequest
     from decnet_ttp.v1.export_service_pb2_grpc import ExportServiceStub
+    from decnet_ttp.v1.rollup_service_pb2 import TechniqueRow
 
     async def work(channel: Channel) -> None:
         stub = ExportServiceStub(channel)
-        async for part in _parts(stub.ExportRollups, ExportRollupsRequest()):
-            _write(output, part)
+        with _Rows(output, form, TechniqueRow.DESCRIPTOR, ("attacker_uuid",)) as rows:
+            async for part in _parts(stub.ExportRollups, ExportRollupsRequest()):
+                if rows.parquet is not None:
+                    for technique in part.techniques:
+                        rows.parquet.write(technique, part.attacker_uuid)
+                rows.line(part)
 
     run(with_channel(connection, "tag_store", work))
