@@ -136,6 +136,13 @@ def test_refuses_bytes_that_are_no_envelope() -> None:
     assert refused.value.reason == "undecodable"
 
 
+@pytest.mark.parametrize("told", [-9e10, 9e10, "yesterday", None, True])
+def test_any_time_of_telling_has_a_place_in_the_order(told: object) -> None:
+    found = read(message("x", primitive="banner", ts=told))
+    expected = told if isinstance(told, float) else START_S
+    assert found.produced == int(expected * 1e6)
+
+
 def test_equal_lists_and_objects_are_equal_texts() -> None:
     one = read(message({"b": 1, "a": [2]}, primitive="unheard.of"))
     other = read(message({"a": [2], "b": 1}, primitive="unheard.of"))

@@ -85,6 +85,17 @@ async def test_a_change_of_state_is_announced_with_all_it_needs(
     }
 
 
+@pytest.mark.parametrize("told_s", [-9e10, 0.0, 9e10])
+async def test_a_sensor_without_a_calendar_is_stored(
+    database: Database, store: Store, told_s: float
+) -> None:
+    """Its time of telling only orders versions; whatever it is, it may not hold up the batch."""
+    made = observation("x", produced_s=told_s)
+    assert await record(store, [made]) == Recorded(1, 1)
+    assert await fetch(database, "SELECT produced_at FROM observations") == [(made.produced,)]
+    assert await record(store, [made]) == Recorded(0, 0)
+
+
 async def test_text_with_nul_characters_is_stored(database: Database, store: Store) -> None:
     await record(store, [observation("a\0b")])
     assert await fetch(database, "SELECT value FROM states") == [('"a\\u0000b"',)]

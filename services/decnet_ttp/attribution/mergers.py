@@ -10,7 +10,6 @@ docstring says otherwise.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -69,8 +68,15 @@ def merge(kind: Kind, samples: Sequence[Sample]) -> Merged:
 
 def _mode(window: Sequence[str]) -> tuple[str, int]:
     """Return the most frequent value, the newest among equals, and its count."""
-    counts = Counter(reversed(window))
-    return counts.most_common(1)[0]
+    top = window[-1]
+    count = window.count(top)
+    # Windows are so short that counting each value by itself is the quicker way.
+    for value in reversed(window):
+        if 2 * count >= len(window):
+            break
+        if (found := window.count(value)) > count:
+            top, count = value, found
+    return top, count
 
 
 def _settled(window: Sequence[str], count: int) -> bool:

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -26,6 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_S = 946_684_800.0  # the year 2000: before it no sensor of ours ran
 _MAX_AHEAD_S = 86_400.0
 _MAX_SECONDS = 1e11  # beyond it a time has no date
+_NUMBERS = (int, float)
 
 
 class RefusedError(ValueError):
@@ -41,8 +42,7 @@ class RefusedError(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """One observation of one attacker.
 
     Attributes:
@@ -105,6 +105,8 @@ def evidence_key(evidence_ref: str, primitive: str) -> UUID:
     return UUID(bytes=_digest(evidence_ref, 10) + _digest(primitive, 6))
 
 
+# An extractor tells many primitives of one recording, and so of one attacker, in a row.
+@lru_cache(maxsize=1024)
 def _digest(text: str, size: int) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=size).digest()
 
@@ -169,9 +171,7 @@ def _value(value: Any, primitive: str, registry: Registry) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MAX_SECONDS
-    )
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool) and abs(value) < _MAX_SECONDS
 
 
 def _micros(seconds: float) -> int:
@@ -211,6 +211,11 @@ def _attacker(payload: dict[str, Any]) -> UUID:
     if not isinstance(text, str):
         raise RefusedError("no_attacker", "attacker_uuid is not given")
     try:
-        return UUID(text)
+        return _uuid(text)
     except ValueError as error:
         raise RefusedError("no_attacker", "attacker_uuid is no UUID") from error
+
+
+@lru_cache(maxsize=1024)
+def _uuid(text: str) -> UUID:
+    return UUID(text)

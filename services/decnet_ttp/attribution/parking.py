@@ -11,7 +11,6 @@ import nats.errors
 
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.intake import Incoming, Intake
-from decnet_ttp.attribution.observations import to_datetime, to_micros
 from decnet_ttp.core.errors import DecnetError
 from decnet_ttp.runtime.pacing import pause
 
@@ -57,9 +56,9 @@ class ParkingLot:
             nats.errors.Error: The bus did not take a dead letter.
         """
         async with self._database.connection() as connection:
-            rows = await connection.fetch(_DUE, to_datetime(int(now_s * 1e6)), _BATCH)
+            rows = await connection.fetch(_DUE, int(now_s * 1e6), _BATCH)
         if rows:
             await self._intake.take(
-                [Incoming(row[0], row[1], row[2], to_micros(row[3]), row[4]) for row in rows]
+                [Incoming(row[0], row[1], row[2], row[3], row[4]) for row in rows]
             )
         return len(rows)

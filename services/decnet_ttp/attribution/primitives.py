@@ -20,6 +20,7 @@ from decnet_ttp.attribution.states import Kind
 MAX_NUMBER = 1e100
 
 _MODULE = "behave_shell.spec"
+_NUMBERS = (int, float)
 
 _log = logging.getLogger(__name__)
 
@@ -83,10 +84,12 @@ def _json_name(value: Any) -> str:
 
 
 def _is_of(kind: Kind, value: Any) -> bool:
+    if kind is Kind.CATEGORICAL:
+        return True
     match kind:
         case Kind.NUMERIC:
             return (
-                isinstance(value, int | float)
+                isinstance(value, _NUMBERS)
                 and not isinstance(value, bool)
                 and math.isfinite(value)
                 and abs(value) <= MAX_NUMBER
@@ -99,8 +102,6 @@ def _is_of(kind: Kind, value: Any) -> bool:
             return isinstance(value, str) and bool(value)
         case Kind.FREE_STRING:
             return isinstance(value, str)
-        case Kind.CATEGORICAL:
-            return True
 
 
 class Registry:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +62,7 @@ class Queries:
         return await self._fetch(_PROFILE, identity)
 
     async def changes(
-        self, identity: UUID, after: tuple[datetime, int] | None, limit: int
+        self, identity: UUID, after: tuple[int, int] | None, limit: int
     ) -> Sequence[Any]:
         """Return changes of state, newest first.
 
@@ -74,7 +73,7 @@ class Queries:
         """
         return await self._fetch(_CHANGES, identity, *(after or (None, None)), limit)
 
-    async def suspects(self, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[Any]:
+    async def suspects(self, after: tuple[int, UUID] | None, limit: int) -> Sequence[Any]:
         """Return suspects, newest first.
 
         Args:
@@ -84,7 +83,7 @@ class Queries:
         return await self._fetch(_SUSPECTS, *(after or (None, None)), limit)
 
     async def observations(
-        self, identity: UUID, primitive: str, after: tuple[datetime, UUID] | None, limit: int
+        self, identity: UUID, primitive: str, after: tuple[int, UUID] | None, limit: int
     ) -> Sequence[Any]:
         """Return observations, newest first.
 

@@ -7,8 +7,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from decnet_ttp.attribution.batch import Parked
-from decnet_ttp.attribution.observations import Observation, to_datetime, to_micros
+from decnet_ttp.attribution.observations import Observation
 from decnet_ttp.attribution.series import Series, SeriesKey, Stored, Transition
+
+#: Columns of the rows below.
+OBSERVATION = (
+    "key",
+    "identity_uuid",
+    "attacker_uuid",
+    "observed_at",
+    "produced_at",
+    "confidence",
+    "primitive",
+    "value",
+    "observation_id",
+    "evidence_ref",
+    "source",
+)
+TRANSITION = ("identity_uuid", "primitive", "old_state", "new_state", "changed_at")
+OUTBOX = ("message_id", "subject", "body")
 
 
 def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
@@ -23,8 +40,8 @@ def stored_row(row: Any) -> Stored:
         Observation(
             key=row[0],
             attacker=row[2],
-            at=to_micros(row[3]),
-            produced=to_micros(row[4]),
+            at=row[3],
+            produced=row[4],
             confidence=row[5],
             primitive=row[6],
             value=row[7],
@@ -42,8 +59,8 @@ def observation_row(stored: Stored) -> tuple[Any, ...]:
         item.key,
         stored.identity,
         item.attacker,
-        to_datetime(item.at),
-        to_datetime(item.produced),
+        item.at,
+        item.produced,
         item.confidence,
         item.primitive,
         item.value,
@@ -65,8 +82,8 @@ def state_row(key: SeriesKey, series: Series) -> tuple[Any, ...]:
         merged.state.value,
         merged.confidence,
         series.count,
-        to_datetime(series.changed_at),
-        to_datetime(series.samples[-1].at),
+        series.changed_at,
+        series.samples[-1].at,
     )
 
 
@@ -78,7 +95,7 @@ def transition_row(item: Transition) -> tuple[Any, ...]:
         item.series.primitive,
         old,
         item.merged.state.value,
-        to_datetime(item.at),
+        item.at,
     )
 
 
@@ -89,7 +106,7 @@ def parked_row(item: Parked) -> tuple[Any, ...]:
         item.subject,
         item.body,
         item.attacker,
-        to_datetime(item.published),
+        item.published,
         item.attempts,
-        to_datetime(item.retry),
+        item.retry,
     )

@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 from decnet_ttp.attribution import convert
-from decnet_ttp.attribution.observations import to_datetime, to_micros
 from decnet_ttp.attribution.queries import Queries
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
 from decnet_ttp.runtime.paging import decode_token, encode_token, page_limit, request_arguments
@@ -35,10 +33,10 @@ def _identity(text: str) -> UUID:
         ) from error
 
 
-def _after(request: Any, kind: Callable[[Any], T]) -> tuple[datetime, T] | None:
+def _after(request: Any, kind: Callable[[Any], T]) -> tuple[int, T] | None:
     """Return the sort key a page starts after: a time, and what decides between equal times."""
     key = decode_token(request.page_token, request_arguments(request))
-    return None if key is None else (to_datetime(key[0]), kind(key[1]))
+    return None if key is None else (int(key[0]), kind(key[1]))
 
 
 def _next(request: Any, rows: Any, limit: int, moment: str, tie: str) -> str:
@@ -47,7 +45,7 @@ def _next(request: Any, rows: Any, limit: int, moment: str, tie: str) -> str:
         return ""
     last = rows[limit - 1]
     key = last[tie] if isinstance(last[tie], int) else str(last[tie])
-    return encode_token((to_micros(last[moment]), key), request_arguments(request))
+    return encode_token((last[moment], key), request_arguments(request))
 
 
 class AttributionServicer(AttributionServiceServicer):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
@@ -17,6 +16,10 @@ class State(StrEnum):
     DRIFTING = "drifting"
     CONFLICTED = "conflicted"
     MULTI_ACTOR = "multi_actor"
+
+
+#: By their texts; an enumeration is slower to ask.
+STATES = {state.value: state for state in State}
 
 
 class Kind(StrEnum):
@@ -44,8 +47,7 @@ class Sample(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(NamedTuple):
     """The state a merger arrives at.
 
     Attributes:

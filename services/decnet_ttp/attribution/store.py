@@ -11,9 +11,12 @@ from decnet_ttp.attribution import sql
 from decnet_ttp.attribution.announcements import state_changed
 from decnet_ttp.attribution.batch import Batch, Recorded
 from decnet_ttp.attribution.database import Database
-from decnet_ttp.attribution.observations import Observation, to_micros
+from decnet_ttp.attribution.observations import Observation
 from decnet_ttp.attribution.primitives import Registry
 from decnet_ttp.attribution.rows import (
+    OBSERVATION,
+    OUTBOX,
+    TRANSITION,
     columns,
     observation_row,
     parked_row,
@@ -30,7 +33,7 @@ from decnet_ttp.attribution.series import (
     apply,
     samples_needed,
 )
-from decnet_ttp.attribution.states import Kind, Merged, Sample, State
+from decnet_ttp.attribution.states import STATES, Kind, Merged, Sample
 from decnet_ttp.runtime.bus import Envelope
 
 #: Key of the lock that lets one transaction change states at a time ("attr" and "save" in ASCII).
@@ -99,9 +102,7 @@ class Store:
         series = await self.load(connection, needed)
         changes = apply(incoming, prior, series)
         if changes.written:
-            await connection.execute(
-                sql.WRITE_OBSERVATIONS, *columns(map(observation_row, changes.written.values()))
-            )
+            await _write_observations(connection, changes.written, prior)
             await self.save(connection, series, changes.touched, changes.transitions)
         return changes
 
@@ -118,13 +119,14 @@ class Store:
         series = {key: Series(self._registry[key.primitive].kind) for key in keys}
         for row in await connection.fetch(sql.STATES, identities, primitives):
             one = series[SeriesKey(row[0], row[1])]
-            one.merged = Merged(row[2], State(row[3]), row[4])
+            one.merged = Merged(row[2], STATES[row[3]], row[4])
             one.count = row[5]
-            one.changed_at = to_micros(row[6])
+            one.changed_at = row[6]
+        placed = list(series.values())
         for place, at, key, value in await connection.fetch(
             sql.SAMPLES, identities, primitives, list(needed.values())
         ):
-            series[keys[place - 1]].samples.append(Sample(to_micros(at), key, value))
+            placed[place - 1].samples.append(Sample(at, key, value))
         for one in series.values():
             one.samples.sort()
         return series
@@ -148,17 +150,30 @@ class Store:
         if gone:
             await connection.execute(sql.DROP_STATES, *columns(gone))
         if transitions:
-            await connection.execute(
-                sql.WRITE_TRANSITIONS, *columns(map(transition_row, transitions))
+            await connection.copy_records_to_table(
+                "transitions", records=map(transition_row, transitions), columns=TRANSITION
             )
             await announce(connection, [state_changed(item) for item in transitions])
 
 
+async def _write_observations(
+    connection: Any, written: Mapping[UUID, Stored], prior: Mapping[UUID, Stored]
+) -> None:
+    """Write observations; whoever holds the writers' lock knows which of them are new."""
+    new = [observation_row(item) for key, item in written.items() if key not in prior]
+    replaced = [observation_row(item) for key, item in written.items() if key in prior]
+    if new:
+        await connection.copy_records_to_table("observations", records=new, columns=OBSERVATION)
+    if replaced:
+        await connection.execute(sql.REPLACE_OBSERVATIONS, *columns(replaced))
+
+
 async def announce(connection: Any, envelopes: Sequence[Envelope]) -> None:
     """Put messages into the outbox, within the caller's transaction."""
-    await connection.execute(
-        sql.WRITE_OUTBOX,
-        *columns((UUID(item.id), item.topic, item.encode()) for item in envelopes),
+    await connection.copy_records_to_table(
+        "outbox",
+        records=[(UUID(item.id), item.topic, item.encode()) for item in envelopes],
+        columns=OUTBOX,
     )
 
 
