@@ -42,11 +42,54 @@ tests:
 """
 
 
+STEPS = r"""
+rule_id: R3
+rule_version: 1
+name: guessed
+description: Guessed, then fetched.
+applies_to: [session]
+match:
+  type: temporal_ordered
+  timespan: 1m
+  steps:
+    - name: failures
+      at_least: 2
+      distinct: username
+      auth_attempt: {field: result, equals: failure}
+    - name: fetched
+      command: {pattern: fetch}
+emits:
+  - {tactic: TA0011, technique_id: T1105, confidence: 0.8}
+tests:
+  match:
+    - timeline:
+        - {at_s: 0, auth_attempt: {username: a, result: failure}}
+        - {at_s: 1, auth_attempt: {username: b, result: failure}}
+        - {at_s: 2, command: {command_text: fetch it}}
+      techniques: [T1105]
+  no_match:
+    - timeline: [{command: {command_text: ls}}]
+"""
+
+
+def session(*, fetched_at_s: int) -> str:
+    """A session with two failed log-ins, then a fetch."""
+    failed = [
+        {"id": f"a{at}", "ts": f"2026-01-01T00:00:0{at}Z", "username": name, "result": "failure"}
+        for at, name in enumerate("ab")
+    ]
+    ts = f"2026-01-01T00:{fetched_at_s // 60:02}:{fetched_at_s % 60:02}Z"
+    commands = [{"id": "c", "ts": ts, "command_text": "fetch it"}]
+    payload = {"session_id": "s", "auth_attempts": failed, "commands": commands}
+    return json.dumps({"source_kind": "session", "payload": payload})
+
+
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
     folder = tmp_path / "ttp"
     folder.mkdir()
     (folder / "R1.yaml").write_text(RULE.lstrip(), encoding="utf-8")
+    (folder / "R3.yaml").write_text(STEPS.lstrip(), encoding="utf-8")
     write_rule(folder, "R2", "other", kind="http_request", field="raw_url")
     return folder
 
@@ -156,6 +199,7 @@ async def running() -> AsyncIterator[Running]:
         folder = Path(name) / "ttp"
         folder.mkdir()
         (folder / "R1.yaml").write_text(RULE.lstrip(), encoding="utf-8")
+        (folder / "R3.yaml").write_text(STEPS.lstrip(), encoding="utf-8")
         target = f"unix:{name}/rs.sock"
         async with (
             serving(folder, Vocabulary(catalogue)),
@@ -172,6 +216,37 @@ async def test_the_running_tagger_is_asked_and_agrees(running: Running) -> None:
     offline = await rules(*arguments, "--rules", running.folder)
     assert asked.json() == offline.json()
     assert asked.json()[0]["outcomes"][0]["text"] == "fetch it"
+
+
+async def test_steps_of_a_timeline_are_told_one_by_one(pack: Path, tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text(session(fetched_at_s=30), encoding="utf-8")
+    done = await rules("explain", "R3", "--event", event, "--rules", pack)
+    assert done.out.splitlines() == [
+        "R3 version 1 (guessed) fires on this session",
+        "held\tstep\ttakes\tfound\tat s\tpart",
+        "yes\tfailures\t2 different username\t2\t1\ta1",
+        "yes\tfetched\t1\t1\t30\tc",
+    ]
+
+
+async def test_steps_too_far_apart_are_told_as_such(pack: Path, tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text(session(fetched_at_s=90), encoding="utf-8")
+    done = await rules("explain", "R3", "--event", event, "--rules", pack)
+    assert "R3 version 1 (guessed) is silent on this session" in done.out
+    assert "every step was taken, but the steps lie too far apart" in done.out
+
+
+async def test_the_running_tagger_explains_steps_as_this_command_does(
+    running: Running, tmp_path: Path
+) -> None:
+    event = tmp_path / "event.json"
+    event.write_text(session(fetched_at_s=30), encoding="utf-8")
+    asked = await rules("explain", "R3", "--event", event, "--json", **running.settings)
+    offline = await rules("explain", "R3", "--event", event, "--json", "--rules", running.folder)
+    assert asked.json() == offline.json()
+    assert [step["held"] for step in asked.json()[0]["steps"]] == [True, True]
 
 
 async def test_without_an_installation_the_rules_at_hand_are_used(

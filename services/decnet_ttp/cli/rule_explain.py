@@ -135,6 +135,13 @@ def _read_by(rule: Rule, events: Sequence[Event], row: Row) -> list[Event]:
     return read
 
 
+def _parts(rule: Rule, events: Sequence[Event]) -> list[Event]:
+    """Return the parts of a session, for a rule whose steps they take."""
+    if not rule.HasField("timeline"):
+        return []
+    return [event for event in events if event.source_kind not in rule.applies_to]
+
+
 def _offline(
     connection: Connection, rules_path: Path | None, rule_id: str, row: Row
 ) -> tuple[Rule, list[Explained]]:
@@ -148,16 +155,18 @@ def _offline(
         raise NotFoundError(f"there is no rule {rule_id}; there are {known}, …")
     rules_dir = rules_dir_of(connection.settings, rules_path)
     tagger = OfflineTagger(own, catalogue, rules_dir)
-    rule_set = tagger.rule_set
+    rule_set, events = tagger.rule_set, tagger.events_of(row)
+    parts = _parts(own[0], events)
     return own[0], [
-        Explained(event, explain_event(own[0], event, tagger.lifters, rule_set))
-        for event in _read_by(own[0], tagger.events_of(row), row)
+        Explained(event, explain_event(own[0], event, tagger.lifters, rule_set, parts))
+        for event in _read_by(own[0], events, row)
     ]
 
 
 async def _ask(connection: Connection, rule_id: str, row: Row) -> tuple[Rule, list[Explained]]:
     from decnet_ttp.cli.corpus import events_of
     from decnet_ttp.cli.taggers import with_taggers
+    from decnet_ttp.matching import kinds_read
     from decnet_ttp.runtime.clients import call
     from decnet_ttp.v1.rule_store_service_pb2 import GetRuleRequest, GetRuleResponse
     from decnet_ttp.v1.rule_store_service_pb2_grpc import RuleStoreServiceStub
@@ -171,7 +180,8 @@ async def _ask(connection: Connection, rule_id: str, row: Row) -> tuple[Rule, li
         return response.rule
 
     rule = await with_channel(connection, "rule_store", get)
-    events = _read_by(rule, events_of(row, set(rule.applies_to)), row)
+    made = events_of(row, set(kinds_read(rule)))
+    events, parts = _read_by(rule, made, row), _parts(rule, made)
 
     async def ask(channel: Any) -> list[Explained] | DecnetError:
         method = TaggerServiceStub(channel).ExplainEvent
@@ -181,7 +191,7 @@ async def _ask(connection: Connection, rule_id: str, row: Row) -> tuple[Rule, li
                     event,
                     await call(
                         method,
-                        ExplainEventRequest(event=event, rule_id=rule_id),
+                        ExplainEventRequest(event=event, rule_id=rule_id, parts=parts),
                         timeout_s=CALL_TIMEOUT_S,
                     ),
                 )
@@ -254,6 +264,7 @@ def _as_json(rule: Rule, explained: Explained) -> dict[str, Any]:
         "matched": explained.answer.matched,
         "emissions": [message_dict(each) for each in rule.emissions],
         "outcomes": outcomes,
+        "steps": [{**message_dict(step), "count": step.count} for step in explained.answer.steps],
     }
 
 
@@ -268,6 +279,9 @@ def _print(rule: Rule, explained: Explained) -> None:
     )
     if matched and (state := state_text(rule)) != "enabled":
         click.echo(f"but it is {state}")
+    if rule.HasField("timeline"):
+        _print_steps(rule, explained.answer)
+        return
     if rule.WhichOneof("match") != "condition":
         click.echo(f"{rule.lifter_predicate.kind} decides it; it has no conditions to show")
         return
@@ -296,6 +310,26 @@ def _print(rule: Rule, explained: Explained) -> None:
     print_table(
         [("held", "fixed"), *((name, "left") for name in columns)], rows, empty="no conditions"
     )
+
+
+def _print_steps(rule: Rule, answer: ExplainEventResponse) -> None:
+    rows: list[list[str | Cell]] = [
+        [
+            Cell("yes", "green") if step.held else Cell("no", "red"),
+            step.name,
+            f"{step.at_least}"
+            + (f" different {asked.distinct_field}" * bool(asked.distinct_field)),
+            str(step.count),
+            f"{step.offset_s:g}" if step.HasField("offset_s") else "",
+            step.source_id,
+        ]
+        for step, asked in zip(answer.steps, rule.timeline.steps, strict=False)
+    ]
+    columns = [("held", "fixed"), ("step", "left"), ("takes", "left"), ("found", "number")]
+    print_table([*columns, ("at s", "number"), ("part", "left")], rows, empty="no steps")
+    if not answer.matched and all(step.held for step in answer.steps):
+        why = "the steps lie too far apart, or the session is not one that the rule speaks of"
+        click.echo(f"every step was taken, but {why}")
 
 
 def _window(value: str, span: tuple[int, int] | None) -> Cell:
