@@ -67,7 +67,7 @@ def _row(rule: rule_pb2.Rule, lifters: Sequence[Lifter]) -> str:
         rule.name,
         _owner(rule, lifters),
         ", ".join(kinds_read(rule)),
-        ", ".join(techniques),
+        ", ".join(techniques) or "none: adjusts those of other tags",
         ", ".join(f"{each.confidence:.2f}" for each in rule.emissions),
         _shown(rule),
     )

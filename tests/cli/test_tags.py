@@ -83,6 +83,8 @@ async def test_piped_tags_carry_rule_version_source_and_evidence(
             "session",
             "source",
             "evidence",
+            "effective",
+            "adjustments",
         ],
         [
             "2026-03-01 10:00:05",
@@ -94,6 +96,8 @@ async def test_piped_tags_carry_rule_version_source_and_evidence(
             "a1b2c3d4e5f6",
             "command",
             "sh -c id",
+            "0.90",
+            "",
         ],
         [
             "2026-03-02 00:00:01",
@@ -105,8 +109,38 @@ async def test_piped_tags_carry_rule_version_source_and_evidence(
             "",
             "http_request",
             "GET /?x=${jndi:ldap://a}",
+            "0.70",
+            "",
         ],
     ]
+
+
+def adjusted(tag: Tag) -> Tag:
+    """Return a tag that a verdict made surer."""
+    tag.effective_confidence = 0.95
+    tag.adjustments.add(
+        rule_id="R0058",
+        rule_version=1,
+        amount=0.05,
+        reason="aggregate verdict: malicious",
+        source_kind="intel",
+        source_id="intel:7:abc",
+    )
+    return tag
+
+
+async def test_adjusted_confidence_is_shown_with_its_reason(
+    piped: Any, on_terminal: Any, tag_store: Any, tag: Make
+) -> None:
+    why = "R0058 v1 +0.05 aggregate verdict: malicious"
+    tag_store.tags = [adjusted(tag("T1105", 5))]
+    done = await piped("tags")
+    fields = dict(zip(*(line.split("\t") for line in done.lines), strict=True))
+    assert (fields["confidence"], fields["effective"]) == ("0.90", "0.95")
+    assert fields["adjustments"] == f"{why} (intel:7:abc)"
+    done = await on_terminal("tags", columns=160)
+    assert "0.95 (0.90)" in done.text
+    assert why in done.text
 
 
 async def test_a_terminal_shows_the_address_and_marks_what_matched(
@@ -156,13 +190,14 @@ async def test_no_control_character_of_an_attacker_reaches_the_output(
 ) -> None:
     tag_store.tags = [tag("T1105", 5, HOSTILE, "wget \x1b[2J", "wget")]
     tag_store.tags[0].session_id = "s\x1b[2J\n"
+    adjusted(tag_store.tags[0]).adjustments[0].source_id = "i\x1b[2J\n\t"
     match form:
         case "terminal":
             done = await on_terminal("tags", columns=200)
             shown = done.text
         case "piped":
             shown = (await piped("tags")).out
-            assert [line.count("\t") for line in shown.splitlines()] == [8, 8]
+            assert [line.count("\t") for line in shown.splitlines()] == [10, 10]
         case _:
             done = await piped("tags", "--json")
             shown = done.out

@@ -17,6 +17,8 @@ from decnet_ttp.rule_store.loader import FileOutcome, read_bounded
 from decnet_ttp.rule_store.yaml_tree import read_tree
 from decnet_ttp.v1 import rule_pb2
 
+#: What a rule without techniques does instead of emitting one.
+_ADJUSTS = "(adjusts)"
 _GOOD, _BAD, _QUIET = "green", "bold red", "dim"
 
 
@@ -39,8 +41,8 @@ def print_rules(found: Sequence[rule_pb2.Rule]) -> None:
                 str(rule.rule_version),
                 rule.name,
                 " ".join(rule.applies_to),
-                " ".join(_deepest(emission) for emission in rule.emissions),
-                f"{max((e.confidence for e in rule.emissions), default=0.0):.2f}",
+                " ".join(_deepest(emission) for emission in rule.emissions) or _ADJUSTS,
+                f"{max(e.confidence for e in rule.emissions):.2f}" if rule.emissions else "-",
                 _state_cell(rule),
                 Cell(rule.load_error, _BAD),
             ]
@@ -100,6 +102,7 @@ def print_rule(rule: rule_pb2.Rule, examples: dict[str, Any] | None) -> None:
         ("finds", rule.description),
         ("reads", ", ".join(rule.applies_to)),
         *(("emits", _emission_text(emission)) for emission in rule.emissions),
+        ("adjusts", "" if rule.emissions else "the confidence of an attacker's other tags"),
         ("evidence", ", ".join(rule.evidence_fields)),
         *(("innocent", cause) for cause in rule.false_positives),
         *(("see", reference) for reference in rule.references),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -47,6 +48,8 @@ _PLAIN_COLUMNS = (
     "session",
     "source",
     "evidence",
+    "effective",
+    "adjustments",
 )
 # A terminal shows this much of a session's id; --json and a pipe show all of it.
 _SESSION_WIDTH = 16
@@ -212,8 +215,29 @@ async def _print_plain(found: _Tags) -> None:
                 tag.session_id,
                 tag.source_kind,
                 evidence_cell(tag.evidence),
+                f"{_effective(tag):.2f}",
+                _adjustments(tag),
             ]
         )
+
+
+def _effective(tag: Tag) -> float:
+    return tag.effective_confidence if tag.adjustments else tag.confidence
+
+
+def _confidence(tag: Tag) -> Cell:
+    """Return what a tag counts for, and behind it what its rule said where that is another."""
+    cell = confidence_cell(_effective(tag))
+    if not tag.adjustments:
+        return cell
+    return replace(cell, text=f"{cell.text} ({tag.confidence:.2f})")
+
+
+def _adjustments(tag: Tag) -> str:
+    return "; ".join(
+        f"{each.rule_id} v{each.rule_version} {each.amount:+.2f} {each.reason} ({each.source_id})"
+        for each in tag.adjustments
+    )
 
 
 async def _print_records(channel: Channel, found: Sequence[Tag]) -> None:
@@ -226,6 +250,8 @@ async def _print_records(channel: Channel, found: Sequence[Tag]) -> None:
     for tag in found:
         attacker = tag.anchor.attacker_uuid
         label = f"{tag.source_kind}: "
+        if tag.adjustments:
+            label = f"{printable(_adjustments(tag), width // 2)}; {label}"
         evidence = evidence_cell(tag.evidence, max(width - len(label), 20))
         records.append(
             (
@@ -233,7 +259,7 @@ async def _print_records(channel: Channel, found: Sequence[Tag]) -> None:
                     _when(tag),
                     _technique(tag, terminal_width() - _OTHER_COLUMNS),
                     f"{tag.rule_id} v{tag.rule_version}",
-                    confidence_cell(tag.confidence),
+                    _confidence(tag),
                     addresses.get(attacker) or f"identity {tag.anchor.identity_uuid}",
                     printable(tag.session_id or "-", _SESSION_WIDTH),
                 ],

@@ -35,7 +35,7 @@ def insert_requests(
     """
     by_origin: dict[str, list[tag_pb2.TagGroup]] = {}
     for group in groups:
-        if group.tags:
+        if group.tags or group.adjustments:
             by_origin.setdefault(group.origin_id, []).append(group)
     requests: list[_Request] = []
     tags = size = 0
@@ -69,6 +69,7 @@ def _by_anchor(members: list[tag_pb2.TagGroup]) -> list[tag_pb2.TagGroup]:
             into.CopyFrom(member)
         else:
             into.tags.extend(member.tags)
+            into.adjustments.extend(member.adjustments)
     return list(joined.values())
 
 
@@ -97,6 +98,8 @@ def _shares(
             )
             group.anchor.CopyFrom(member.anchor)
             group.tags.extend(share)
+            if number == len(shares):
+                group.adjustments.extend(member.adjustments)
             yield request
 
 

@@ -120,9 +120,20 @@ class SilentExample(Strict):
 class MatchExample(SilentExample):
     """An event, or for a rule with steps a session, that the rule must tag."""
 
-    techniques: Annotated[list[str], Field(min_length=1)] = Field(
-        description="Every technique it must emit, and no other; sub-techniques in full."
+    techniques: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="Every technique it must emit, and no other; sub-techniques in full."
     )
+    adjustment: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        None, description="In place of techniques: what a rule that adjusts must add."
+    )
+
+    @model_validator(mode="after")
+    def _one_outcome(self) -> Self:
+        if self.techniques is None and self.adjustment is None:
+            raise refuse("`techniques` is missing; name what the rule must emit")
+        if self.techniques is not None and self.adjustment is not None:
+            raise refuse("`techniques` and `adjustment` exclude each other; keep one", "adjustment")
+        return self
 
 
 class ExamplesDocument(Strict):
@@ -149,8 +160,8 @@ class RuleDocument(Strict):
         json_schema_extra={"items": {"enum": [kind.value for kind in SourceKind]}},
     )
     match: Match = Field(description="When it fires.")
-    emits: Annotated[list[EmissionDocument], Field(min_length=1)] = Field(
-        description="What it emits when it fires."
+    emits: list[EmissionDocument] = Field(
+        description="What it emits when it fires; empty for a lifter's rule that adjusts."
     )
     evidence_fields: list[FieldName] = Field(
         default_factory=list, description="Fields its evidence shows beside what matched."
@@ -168,6 +179,16 @@ class RuleDocument(Strict):
     last_reviewed: date | None = Field(default=None, description="Day of the last review.")
     next_review: date | None = Field(default=None, description="Day of the next review.")
     tests: ExamplesDocument = Field(description="Examples that prove the rule.")
+
+    @model_validator(mode="after")
+    def _emits_or_adjusts(self) -> Self:
+        if not self.emits and not isinstance(self.match, LifterMatch):
+            raise refuse("`emits` is empty; at least one is needed", "emits")
+        for n, example in enumerate(self.tests.match):
+            if (example.techniques is None) == bool(self.emits):
+                need = "techniques" if self.emits else "adjustment"
+                raise refuse(f"the example needs `{need}`", "tests", "match", n)
+        return self
 
     @model_validator(mode="after")
     def _review_days_in_order(self) -> Self:

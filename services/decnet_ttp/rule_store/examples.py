@@ -9,8 +9,8 @@ from pathlib import Path
 
 from decnet_ttp.matching import RulePack
 from decnet_ttp.rule_store.convert import ExampleFault, example_event, example_parts
-from decnet_ttp.rule_store.document import MatchExample, RuleDocument
-from decnet_ttp.rule_store.lifters import Evaluate, LifterFault, lifter_evaluate
+from decnet_ttp.rule_store.document import MatchExample, RuleDocument, SilentExample
+from decnet_ttp.rule_store.lifters import Evaluate, LifterFault, amount_text, lifter_evaluate
 from decnet_ttp.v1 import event_pb2, rule_pb2
 
 YamlPath = tuple[str | int, ...]
@@ -24,7 +24,7 @@ class ExampleResult:
         path: Where it stands in the file.
         must_match: Whether the rule has to fire on it.
         ran: Whether it was run, and not only held to the form of an event.
-        emitted: Techniques that came out, deepest ids in order.
+        emitted: Techniques that came out, deepest ids in order, or the amount of an adjustment.
         fault: What went otherwise than written; None when nothing did.
     """
 
@@ -81,7 +81,7 @@ def run_examples(
         except LifterFault as fault:
             results.append(ExampleResult(path, must_match, ran=True, fault=str(fault)))
             continue
-        expected = frozenset(example.techniques if isinstance(example, MatchExample) else ())
+        expected = _expected(example)
         fault_text = None if emitted == expected else _difference(expected, emitted)
         results.append(
             ExampleResult(
@@ -89,6 +89,14 @@ def run_examples(
             )
         )
     return tuple(results)
+
+
+def _expected(example: SilentExample) -> frozenset[str]:
+    if not isinstance(example, MatchExample):
+        return frozenset()
+    if example.adjustment is not None:
+        return frozenset({amount_text(example.adjustment)})
+    return frozenset(example.techniques or ())
 
 
 def _difference(expected: frozenset[str], emitted: frozenset[str]) -> str:

@@ -199,7 +199,7 @@ def _check_examples(rule: RuleDocument) -> Iterator[Finding]:
             allowed = ", ".join(rule.applies_to)
             message = f"the rule does not apply to {kind}; allowed: {allowed}"
             yield Finding((*path, "source_kind"), message)
-        for n, technique in enumerate(getattr(example, "techniques", ())):
+        for n, technique in enumerate(getattr(example, "techniques", None) or ()):
             if technique not in emitted:
                 allowed = ", ".join(sorted(emitted))
                 message = f"the rule does not emit {technique[:32]}; allowed: {allowed}"

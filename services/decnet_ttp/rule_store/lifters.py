@@ -17,8 +17,8 @@ from decnet_ttp.v1 import event_pb2, rule_pb2
 
 ENTRY_POINT_GROUP: Final = "decnet_ttp.lifters"
 
-#: Returns the deepest technique ids that a rule emits for an event; the parts are those of the
-#: session that it is.
+#: Returns the deepest technique ids that a rule emits for an event, or as text what it adds to the
+#: confidence of others; the parts are those of the session that it is.
 Evaluate = Callable[[event_pb2.Event, Sequence[event_pb2.Event]], frozenset[str]]
 
 #: What a mistake in a predicate raises; it costs the example, not the load.
@@ -32,9 +32,17 @@ _MISTAKES: Final = (
 )
 
 
+class _Shift(Protocol):
+    @property
+    def amount(self) -> float: ...
+
+
 class _Finding(Protocol):
     @property
     def emissions(self) -> Sequence[int]: ...
+
+    @property
+    def shift(self) -> _Shift | None: ...
 
 
 class _Evaluator(Protocol):
@@ -52,6 +60,11 @@ class _Lifter(Protocol):
 
 class LifterFault(RuntimeError):  # noqa: N818 - a finding about an example, not a failure of ours
     """A lifter that failed on an example."""
+
+
+def amount_text(amount: float) -> str:
+    """Return what an adjusting rule adds, as examples are compared by it."""
+    return f"{amount:+.6g}"
 
 
 @cache
@@ -84,14 +97,19 @@ def lifter_evaluate(rule: rule_pb2.Rule, rules_dir: Path | None) -> Evaluate:
     def evaluate(event: event_pb2.Event, parts: Sequence[event_pb2.Event]) -> frozenset[str]:
         del parts  # a predicate sees one event
         try:
-            positions = {
-                position for finding in evaluator.lift(event) for position in finding.emissions
+            findings = list(evaluator.lift(event))
+            positions = {position for finding in findings for position in finding.emissions}
+            amounts = {
+                amount_text(finding.shift.amount)
+                for finding in findings
+                if finding.shift is not None
             }
         except _MISTAKES as error:
             raise LifterFault(
                 f"the lifter {owner.name} fails on it with {type(error).__name__}; mend the lifter"
             ) from error
         emissions = [rule.emissions[position] for position in positions]
-        return frozenset(each.sub_technique_id or each.technique_id for each in emissions)
+        emitted = {each.sub_technique_id or each.technique_id for each in emissions}
+        return frozenset(emitted | amounts)
 
     return evaluate

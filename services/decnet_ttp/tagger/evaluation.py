@@ -15,11 +15,11 @@ from pathlib import Path
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching import SessionTimelines
 from decnet_ttp.tagger.evidence import timeline_evidence
-from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter, reads_messages
+from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter, Shift, reads_messages
 from decnet_ttp.tagger.messages import Messages
 from decnet_ttp.tagger.rule_set import LiveRule, RuleSet
 from decnet_ttp.tagger.statistics import RuleNumbers, RuleStatistics
-from decnet_ttp.v1 import event_pb2, tag_pb2, tagger_service_pb2
+from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2, tagger_service_pb2
 
 #: Events between two looks at the clock, and how long the event loop may wait for its turn.
 _EVENTS_PER_LOOK = 32
@@ -114,6 +114,21 @@ class _Answers:
         for result in results:
             evidence = timeline_evidence(session, result.steps)
             yield session, Finding(result.rule, evidence, range(len(result.rule.emissions)))
+
+
+def _write_shift(
+    out: tag_pb2.TagGroup, event: event_pb2.Event, rule: rule_pb2.Rule, shift: Shift
+) -> None:
+    draft = out.adjustments.add(
+        source_kind=event.source_kind,
+        source_id=event.source_id,
+        rule_id=rule.rule_id,
+        rule_version=rule.rule_version,
+        amount=shift.amount,
+        reason=shift.reason,
+    )
+    if event.HasField("observe_time"):
+        draft.observe_time.CopyFrom(event.observe_time)
 
 
 class Evaluation:
@@ -217,6 +232,12 @@ class Evaluation:
         """Count a finding, and write its tags unless its rule's state withholds them."""
         live = batch.rules.rules[finding.rule.rule_id]
         numbers = self._matched(batch, finding)
+        if finding.shift is not None:
+            # Whatever the rule's state: the tag-store applies that.
+            if answers.group.anchor.attacker_uuid and not live.experimental:
+                out = answers.out(batch.response, identity_only=False)
+                _write_shift(out, event, finding.rule, finding.shift)
+            return
         state = live.state_for(answers.group, event.source_kind, batch.now_s)
         if live.experimental or state.disabled:
             numbers.withheld += len(finding.emissions)
@@ -345,5 +366,7 @@ class Evaluation:
             tag.sub_technique_id = target.sub_technique_id
             tag.confidence = min(target.confidence * factor, ceiling)
             tag.evidence.CopyFrom(finding.evidence)
+            if finding.confidence_fixed:
+                tag.confidence_fixed = True
             tag.attack_release = target.attack_release or self._release
         return made

@@ -29,6 +29,19 @@ class UnknownLifterError(NotFoundError):
 
 
 @dataclass(frozen=True, slots=True)
+class Shift:
+    """What a verdict does to the confidence of all tags of the attacker it is about.
+
+    Attributes:
+        amount: What is added, -1 to 1; 0 takes back what an earlier verdict added.
+        reason: Why, in words of the lifter, never of the event.
+    """
+
+    amount: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A rule that fired on an event.
 
@@ -41,6 +54,9 @@ class Finding:
         continued: Whether the same firing already gave a finding, with other evidence.
         step: The step of the rule's timeline that the event takes: the rule may fire once the
             whole session was seen. Evidence and emissions are empty then.
+        confidence_fixed: Whether verdicts leave the confidence of its tags alone.
+        shift: What a rule that makes no tags does instead. The state of the rule is not the
+            tagger's to apply then: the tag-store does, where the adjustment takes effect.
     """
 
     rule: rule_pb2.Rule
@@ -50,6 +66,8 @@ class Finding:
     identity_only: bool = False
     continued: bool = False
     step: StepOf | None = None
+    confidence_fixed: bool = False
+    shift: Shift | None = None
 
 
 class Evaluator(Protocol):

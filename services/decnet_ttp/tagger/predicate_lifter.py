@@ -16,7 +16,7 @@ from google.protobuf import json_format
 
 from decnet_ttp.core.source_kinds import PAYLOAD_FIELD, SourceKind
 from decnet_ttp.matching import RuleInvalidError
-from decnet_ttp.tagger.lifter import Evaluator, Finding
+from decnet_ttp.tagger.lifter import Evaluator, Finding, Shift
 from decnet_ttp.tagger.parameters import ParameterFault, read_parameters
 from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2
 
@@ -34,10 +34,12 @@ class Hit:
         evidence: Why it holds.
         techniques: The techniques that follow (deepest ids of the rule's emissions), each with
             the factor its confidence is multiplied by; None for all emissions as they are.
+        shift: What a predicate that adjusts does, in place of techniques.
     """
 
     evidence: tag_pb2.Evidence
     techniques: Mapping[str, float] | None = None
+    shift: Shift | None = None
 
 
 #: A predicate with its parameters: what it finds on an event.
@@ -53,11 +55,13 @@ class Predicate(Generic[P]):
         parameters: Dataclass of its parameters; a field without default must be given.
         bind: Makes the test of a rule; its last argument is the operator's rules directory, or
             None for that of the program. May raise `ParameterFault`.
+        adjusts: Whether it adjusts the confidence of tags; its rules emit nothing.
     """
 
     reads: frozenset[str]
     parameters: type[P]
     bind: Callable[[P, rule_pb2.Rule, Path | None], Test]
+    adjusts: bool = False
 
 
 def holds(
@@ -98,13 +102,17 @@ class _Bound:
         rule: The rule.
         test: Its predicate with its parameters.
         positions: Position of each emission by its deepest technique id.
+        identity_only: Whether its tags are about the identity alone.
+        confidence_fixed: Whether verdicts leave their confidence alone.
     """
 
     rule: rule_pb2.Rule
     test: Test
     positions: Mapping[str, int]
+    identity_only: bool
+    confidence_fixed: bool
 
-    def findings(self, event: event_pb2.Event, *, identity_only: bool) -> Iterator[Finding]:
+    def findings(self, event: event_pb2.Event) -> Iterator[Finding]:
         for number, hit in enumerate(self.test(event)):
             if hit.techniques is None:
                 positions: Sequence[int] = range(len(self.rule.emissions))
@@ -117,17 +125,18 @@ class _Bound:
                 hit.evidence,
                 positions,
                 factors,
-                identity_only=identity_only,
+                identity_only=self.identity_only,
                 continued=number > 0,
+                confidence_fixed=self.confidence_fixed,
+                shift=hit.shift,
             )
 
 
 class _Evaluator:
     """The bound rules of a lifter."""
 
-    def __init__(self, bound: Mapping[str, _Bound], *, identity_only: bool) -> None:
+    def __init__(self, bound: Mapping[str, _Bound]) -> None:
         self.bound = bound
-        self._identity_only = identity_only
         self._by_kind: dict[str, list[_Bound]] = {}
         for each in bound.values():
             for kind in each.rule.applies_to:
@@ -137,7 +146,7 @@ class _Evaluator:
     def lift(self, event: event_pb2.Event) -> Iterator[Finding]:
         """Yield the rules whose predicate holds."""
         for each in self._by_kind.get(event.source_kind, ()):
-            yield from each.findings(event, identity_only=self._identity_only)
+            yield from each.findings(event)
 
     def rule_ids(self, source_kind: str) -> Sequence[str]:
         """Return the rules that read a kind."""
@@ -146,7 +155,7 @@ class _Evaluator:
     def lift_rule(self, event: event_pb2.Event, rule_id: str) -> Iterator[Finding]:
         """Yield what one rule gives."""
         if event.source_kind in self.bound[rule_id].rule.applies_to:
-            yield from self.bound[rule_id].findings(event, identity_only=self._identity_only)
+            yield from self.bound[rule_id].findings(event)
 
 
 class PredicateLifter:
@@ -161,12 +170,14 @@ class PredicateLifter:
             predicate of that name or not.
         predicates: Its predicates by name.
         identity_only: Whether its tags are about the identity alone.
+        confidence_fixed: Whether verdicts about an attacker leave the confidence of its tags alone.
     """
 
     name: ClassVar[str]
     owns_prefixes: ClassVar[tuple[str, ...]]
     predicates: ClassVar[Mapping[str, Predicate[Any]]]
     identity_only: ClassVar[bool] = False
+    confidence_fixed: ClassVar[bool] = False
 
     def __init__(self, rules_dir: Path | None = None) -> None:
         self._rules_dir = rules_dir
@@ -193,7 +204,7 @@ class PredicateLifter:
             known = older.get(rule.rule_id)
             unchanged = known is not None and known.rule == rule
             bound[rule.rule_id] = known if known and unchanged else self._bind(rule)
-        return _Evaluator(bound, identity_only=self.identity_only)
+        return _Evaluator(bound)
 
     def _bind(self, rule: rule_pb2.Rule) -> _Bound:
         name = rule.lifter_predicate.kind.removeprefix(KIND_PREFIX)
@@ -214,6 +225,13 @@ class PredicateLifter:
                     f"allowed: {', '.join(sorted(predicate.reads))}",
                     path=("applies_to", number),
                 )
+        if predicate.adjusts == bool(rule.emissions):
+            what = (
+                "adjusts the confidence of tags and makes none; write `emits: []`"
+                if predicate.adjusts
+                else "makes tags; name at least one technique"
+            )
+            raise RuleInvalidError(rule.rule_id, f"{KIND_PREFIX}{name} {what}", path=("emits",))
         _check_evidence_fields(rule)
         given = json_format.MessageToDict(rule.lifter_predicate.parameters)
         try:
@@ -227,7 +245,13 @@ class PredicateLifter:
             emission.sub_technique_id or emission.technique_id: number
             for number, emission in enumerate(rule.emissions)
         }
-        return _Bound(rule, test, positions)
+        return _Bound(
+            rule,
+            test,
+            positions,
+            identity_only=self.identity_only,
+            confidence_fixed=self.confidence_fixed,
+        )
 
 
 def _check_evidence_fields(rule: rule_pb2.Rule) -> None:

@@ -75,6 +75,53 @@ def test_greynoise_takes_the_strongest_signal(
     assert given("R0055", **fields) == chosen
 
 
+@pytest.mark.parametrize(
+    ("verdict", "amount"),
+    [
+        ("malicious", 0.05),
+        ("MALICIOUS ", 0.05),
+        ("benign", -0.1),
+        ("suspicious", 0.0),
+        ("unknown", 0.0),
+        ("", None),
+        ("malicious intent", None),
+    ],
+)
+def test_the_aggregate_verdict_adjusts_and_tags_nothing(verdict: str, amount: float | None) -> None:
+    findings = lift(IntelLifter(), SHIPPED["R0058"], event("intel", aggregate_verdict=verdict))
+    assert techniques(findings) == {}
+    assert [each.shift and each.shift.amount for each in findings] == [amount] * (
+        amount is not None
+    )
+
+
+@pytest.mark.parametrize("mode", rule_pb2.RuleMode.values())
+@pytest.mark.parametrize("anchor", ["6f9619ff-8b86-5d01-b42d-00cf4fc964ff", ""])
+async def test_an_adjustment_is_sent_whatever_the_state_and_for_attackers_only(
+    mode: rule_pb2.RuleMode, anchor: str
+) -> None:
+    told = rule_pb2.Rule()
+    told.CopyFrom(SHIPPED["R0058"])
+    told.state.mode = mode
+    lifters = [IntelLifter()]
+    rules = RuleSet.empty().changed([told], (), lifters, load_catalogue())
+    on = event("intel", aggregate_verdict="benign")
+    on.observe_time.seconds = 1_800_000_000
+    group = event_pb2.EventGroup(
+        origin_id="o", anchor=scope_pb2.Anchor(attacker_uuid=anchor, identity_uuid="i"), events=[on]
+    )
+    evaluation = Evaluation(lifters, attack_release="enterprise-v17.1")
+    answer = await evaluation.tag(tagger_service_pb2.TagEventsRequest(groups=[group]), rules)
+    assert answer.withheld_count == 0
+    assert [len(each.tags) for each in answer.groups] == [0] * bool(anchor)
+    for each in answer.groups:
+        (draft,) = each.adjustments
+        assert (draft.rule_id, draft.rule_version) == ("R0058", 1)
+        assert (draft.amount, draft.reason) == (-0.1, "aggregate verdict: benign")
+        assert (draft.source_kind, draft.source_id) == ("intel", "e")
+        assert draft.observe_time == on.observe_time
+
+
 def test_each_technique_shows_the_signals_that_led_to_it() -> None:
     on = event("intel", abuseipdb_score=90, abuseipdb_categories=[18, 22, 14, 99])
     findings = lift(IntelLifter(), SHIPPED["R0054"], on)

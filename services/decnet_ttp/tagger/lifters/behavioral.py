@@ -268,6 +268,7 @@ class BehavioralLifter(PredicateLifter):
 
     name: ClassVar[str] = "behavioral"
     owns_prefixes: ClassVar = ("behavioral_",)
+    confidence_fixed: ClassVar[bool] = True
     predicates: ClassVar = {
         "behavioral_beaconing": holds(_SESSION, Beacon, beaconing),
         "behavioral_class": holds(_SESSION, AttemptClass, behavior_class),

@@ -104,6 +104,7 @@ class IdentityLifter(PredicateLifter):
     name: ClassVar[str] = "identity"
     owns_prefixes: ClassVar = ("identity_",)
     identity_only: ClassVar[bool] = True
+    confidence_fixed: ClassVar[bool] = True
     predicates: ClassVar = {
         "identity_password_spraying": holds(_IDENTITY, Accounts, password_spraying),
         "identity_spread": holds(_IDENTITY, Spread, spread),

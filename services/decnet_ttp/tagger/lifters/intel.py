@@ -2,7 +2,7 @@
 """The intel lifter: what providers say of an address, as far as a mapping knows what it means.
 
 What a mapping does not name means nothing: better silent than wrong. The aggregate verdict of
-all providers makes no tag; it adjusts the confidence of others, which is not done here.
+all providers makes no tag; it adjusts the confidence of others, which the tag-store does.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.tagger.fields import MAX_NAME
+from decnet_ttp.tagger.lifter import Shift
 from decnet_ttp.tagger.lifters.intel_mapping import Meaning, Signal, SignalMapping, read_mapping
 from decnet_ttp.tagger.parameters import ParameterFault
 from decnet_ttp.tagger.predicate_lifter import Hit, Predicate, PredicateLifter, Test
@@ -217,6 +218,51 @@ def provider(say: Callable[[event_pb2.IntelPayload], Said]) -> Predicate[Provide
     return Predicate(frozenset({SourceKind.INTEL}), Provider, bind)
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictAmounts:
+    """Parameters of the aggregate verdict.
+
+    Attributes:
+        malicious: What a malicious verdict adds, above 0, at most 1.
+        benign: What a benign one adds, below 0, at least -1.
+    """
+
+    malicious: float
+    benign: float
+
+    def __post_init__(self) -> None:
+        """Refuse amounts that would turn a verdict round."""
+        if not 0 < self.malicious <= 1:
+            raise ValueError("`malicious` must be above 0 and at most 1")
+        if not -1 <= self.benign < 0:
+            raise ValueError("`benign` must be below 0 and at least -1")
+
+
+def _aggregate(parameters: VerdictAmounts, rule: rule_pb2.Rule, rules_dir: Path | None) -> Test:
+    """Bind the predicate of the aggregate verdict.
+
+    A verdict that says neither takes back what an earlier one did; a word that is no verdict is
+    none.
+    """
+    del rule, rules_dir
+    amounts = {
+        "malicious": parameters.malicious,
+        "suspicious": 0.0,
+        "benign": parameters.benign,
+        "unknown": 0.0,
+    }
+
+    def run(event: event_pb2.Event) -> Iterable[Hit]:
+        verdict = word(event.intel.aggregate_verdict)
+        amount = amounts.get(verdict)
+        if amount is None:
+            return ()
+        evidence = tag_pb2.Evidence(intel=tag_pb2.IntelEvidence(signals=[verdict]))
+        return (Hit(evidence, shift=Shift(amount, f"aggregate verdict: {verdict}")),)
+
+    return run
+
+
 class IntelLifter(PredicateLifter):
     """Lifts verdicts of intel providers."""
 
@@ -224,6 +270,9 @@ class IntelLifter(PredicateLifter):
     owns_prefixes: ClassVar = ("intel_",)
     predicates: ClassVar = {
         "intel_abuseipdb": provider(abuseipdb),
+        "intel_aggregate_bump": Predicate(
+            frozenset({SourceKind.INTEL}), VerdictAmounts, _aggregate, adjusts=True
+        ),
         "intel_feodo": provider(feodo),
         "intel_greynoise": provider(greynoise),
         "intel_threatfox": provider(threatfox),
