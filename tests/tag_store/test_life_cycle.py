@@ -9,20 +9,21 @@ from dataclasses import replace
 from uuid import UUID
 
 import grpc
+import orjson
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
-from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit
+from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit, forget_minutes
 from decnet_ttp.tag_store.app import TagStore, open_store
-from decnet_ttp.tag_store.batch import Batch, TagShapes
+from decnet_ttp.tag_store.batch import Batch, TagRow, TagShapes
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.migrate import HEAD
 from decnet_ttp.tag_store.outbox_gauge import OutboxFullError, OutboxGauge
 from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.retention import Retention
-from decnet_ttp.tag_store.ticks import TICKS_PER_DAY
+from decnet_ttp.tag_store.ticks import TICKS_PER_DAY, TICKS_PER_SECOND
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1 import directory_service_pb2, rollup_service_pb2, scope_pb2
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
@@ -151,27 +152,79 @@ async def test_retention_deletes_by_age_of_storage(database: Database) -> None:
     assert [each.differing for each in await recount(database, repair=False)] == [0] * 6
 
 
-def rows_of(rule_ids: str, attacker: str = ATTACKER) -> list[object]:
+def rows_of(rule_ids: str, attacker: str = ATTACKER) -> list[TagRow]:
     batch = Batch(number=1, now=TICKS_PER_DAY, shapes=TagShapes())
     drafts = [draft(f"{at}", rule_id=rule) for at, rule in enumerate(rule_ids)]
     batch.add(group("m", drafts, attacker=attacker), "groups[0]")
     return list(batch.messages[0].rows)
 
 
-def test_limit_counts_rules_and_attackers_apart_and_anew_each_minute() -> None:
-    now = 59.0
-    limit = AnnouncementLimit(2, clock=lambda: now)
+async def test_limit_counts_rules_and_attackers_apart_and_anew_each_minute(
+    database: Database,
+) -> None:
+    """Over all replicas: each call is another one's turn."""
+    replicas = [AnnouncementLimit(2), AnnouncementLimit(2), AnnouncementLimit(2)]
+    minute = 60 * TICKS_PER_SECOND
+    turn = 0
 
-    def admit(rules: str, attacker: str = ATTACKER) -> tuple[int, int, list[str]]:
-        found = limit.admit(rows_of(rules, attacker))  # type: ignore[arg-type]  # rows
+    async def admit(
+        rules: str, attacker: str = ATTACKER, *, now: int = 0
+    ) -> tuple[int, int, list[str]]:
+        nonlocal turn
+        turn += 1
+        async with database.connection() as connection, connection.transaction():
+            (found,) = await replicas[turn % 3].admit(connection, [rows_of(rules, attacker)], now)
         return len(found.tags), found.held_back, list(found.silenced)
 
-    assert admit("AAB") == (3, 0, [])
-    assert admit("AABB") == (1, 3, ["A", "B"])
-    assert admit("AB") == (0, 2, [])
-    assert admit("AA", OTHER_ATTACKER) == (2, 0, [])
-    now = 60.0
-    assert admit("AAA") == (2, 1, ["A"])
+    assert await admit("AAB") == (3, 0, [])
+    assert await admit("AABB") == (1, 3, ["A", "B"])
+    assert await admit("AB") == (0, 2, [])
+    assert await admit("AABB") == (0, 4, [])
+    assert await admit("AA", OTHER_ATTACKER) == (2, 0, [])
+    assert await admit("AAA", now=minute) == (2, 1, ["A"])
+    stop = asyncio.Event()
+    stop.set()
+    await forget_minutes(database, stop)
+    assert (await database.fetch("SELECT count(*) FROM announcement_counts"))[0][0] == 4
+    forgetting = asyncio.ensure_future(forget_minutes(database, stop := asyncio.Event()))
+    deadline = time.monotonic() + 20
+    while (await database.fetch("SELECT count(*) FROM announcement_counts"))[0][0]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    stop.set()
+    await forgetting
+
+
+async def test_what_fails_to_be_stored_uses_up_nothing(database: Database) -> None:
+    limit = AnnouncementLimit(1)
+    for _ in range(2):
+        async with database.connection() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            (found,) = await limit.admit(connection, [rows_of("AAA")], 0)
+            assert (len(found.tags), found.silenced) == (1, ["A"])
+            await transaction.rollback()
+
+
+async def test_two_replicas_announce_a_flood_as_one_would(database: Database) -> None:
+    """Four writers tell as many tags as one, and say once that they hold back from now on."""
+    writers = [TagWriter(database, lambda: None, limit=AnnouncementLimit(5)) for _ in range(4)]
+    before = await database.fetch("SELECT date_trunc('minute', now())")
+    written = await asyncio.gather(
+        *(
+            writers[at % 4].write(
+                [group(f"m{at}", [draft(f"c{at}a"), draft(f"c{at}b")])], silent=False
+            )
+            for at in range(20)
+        )
+    )
+    if await database.fetch("SELECT date_trunc('minute', now())") != before:
+        return  # The minute turned in the middle.
+    assert sum(each.inserted for each in written) == 40
+    assert sum(each.held_back for each in written) == 35
+    bodies = [orjson.loads(row[0]) for row in await database.fetch("SELECT body FROM outbox")]
+    assert sum(len(body["tags"]) for body in bodies) == 5
+    assert [body["silenced"] for body in bodies if "silenced" in body] == [["R0010"]]
 
 
 async def test_a_flood_is_stored_whole_and_told_in_part(store_settings: Settings) -> None:

@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from decnet_ttp.attack.loader import load_catalogue
 from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams_until_done
@@ -15,7 +16,7 @@ from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.server import Server
 from decnet_ttp.tag_store.adjusting_rules import AdjustingRules
 from decnet_ttp.tag_store.adjustments import Adjustments
-from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit
+from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit, forget_minutes
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.directory_servicer import DirectoryServicer
@@ -72,6 +73,7 @@ class TagStore:
                 self.settling.run,
                 self.adjusting_rules.run,
                 self.folder.run,
+                partial(forget_minutes, self.database),
             ],
         )
 

@@ -233,10 +233,9 @@ async def _fill_outbox(
 
     records = []
     announced = held_back = 0
-    for message in batch.messages:
-        if not (tags := new_of(message)):
-            continue
-        admitted = limit.admit(tags)
+    told = [(message, tags) for message in batch.messages if (tags := new_of(message))]
+    admissions = await limit.admit(connection, [tags for _, tags in told], batch.now)
+    for (message, _), admitted in zip(told, admissions, strict=True):
         held_back += admitted.held_back
         announced += bool(admitted.tags)
         if admitted.tags or admitted.silenced:
