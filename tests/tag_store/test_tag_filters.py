@@ -10,6 +10,7 @@ from decnet_ttp.v1 import directory_service_pb2, scope_pb2
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
 from tag_store.samples import (
     ATTACKER,
+    CAMPAIGN,
     FLEET,
     IDENTITY,
     NOON,
@@ -23,8 +24,10 @@ SCOPES = {
     "fleet": FLEET,
     "attacker": scope_pb2.Scope(attacker_uuid=ATTACKER),
     "identity": scope_pb2.Scope(identity_uuid=IDENTITY),
+    "campaign": scope_pb2.Scope(campaign_uuid=CAMPAIGN),
     "session": scope_pb2.Scope(session_id="session-m1"),
 }
+SIZES = {"fleet": 145, "attacker": 60, "identity": 145, "campaign": 145, "session": 60}
 
 
 async def store(client: StoreClient) -> None:
@@ -52,28 +55,36 @@ async def store(client: StoreClient) -> None:
         identity_uuid=IDENTITY, attacker_uuids=[ATTACKER, OTHER_ATTACKER]
     )
     await client.directory.LinkAttackers(link)
+    # Named alone by what came last, so that the members lie far apart.
+    alone = [group("m3", tags("m3")[:25], attacker="", identity=IDENTITY)]  # type: ignore[arg-type]  # drafts
+    await client.tags.InsertTags(pb.InsertTagsRequest(groups=alone))
+    assign = directory_service_pb2.AssignCampaignRequest(
+        campaign_uuid=CAMPAIGN, identity_uuids=[IDENTITY]
+    )
+    await client.directory.AssignCampaign(assign)
+
+
+FILTERS: list[dict[str, object]] = [
+    {},
+    {"technique_id": "T1059"},
+    {"technique_id": "T1105"},
+    {"rule_id": "R0014"},
+    {"source_kind": "file"},
+    {"attack_release": "enterprise-v18.0"},
+    {"rule_id": "R0014", "technique_id": "T1105"},
+    {"sub_technique_id": "T1059.004", "source_kind": "file"},
+    {"tactic": "TA0002", "rule_id": "R0010"},
+    {"min_confidence": 0.95},
+]
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"rule_id": "R0014"},
-        {"source_kind": "file"},
-        {"attack_release": "enterprise-v18.0"},
-        {"rule_id": "R0014", "technique_id": "T1105"},
-        {"sub_technique_id": "T1059.004", "source_kind": "file"},
-        {"tactic": "TA0002", "rule_id": "R0010"},
-        {"min_confidence": 0.95},
-    ],
-    ids=str,
-)
 async def test_small_steps_find_what_one_look_finds(
-    client: StoreClient, monkeypatch: pytest.MonkeyPatch, scope: str, asked: dict[str, object]
+    client: StoreClient, monkeypatch: pytest.MonkeyPatch, scope: str
 ) -> None:
     await store(client)
 
-    async def listed(page_size: int) -> tuple[list[str], int]:
+    async def listed(page_size: int, asked: dict[str, object]) -> tuple[list[str], int]:
         request = pb.ListTagsRequest(scope=SCOPES[scope], page_size=page_size, **asked)  # type: ignore[arg-type]  # fields of the request
         found: list[str] = []
         pages = 0
@@ -86,11 +97,19 @@ async def test_small_steps_find_what_one_look_finds(
             if not request.page_token:
                 return found, pages
 
-    whole, pages = await listed(1000)
-    assert pages == 1
-    assert len(set(whole)) == len(whole)
-    monkeypatch.setattr(tag_reader, "_SCAN", 7)
-    monkeypatch.setattr(tag_reader, "_SCAN_MEMBER", 3)
-    stepwise, pages = await listed(3)
-    assert stepwise == whole
-    assert pages > 3
+    everything, pages = await listed(1000, {})
+    assert (len(everything), pages) == (SIZES[scope], 1)
+    whole = {}
+    for asked in FILTERS:
+        found, pages = await listed(1000, asked)
+        assert pages == 1
+        assert len(set(found)) == len(found)
+        assert found == [source for source in everything if source in found], "newest first"
+        whole[str(asked)] = found
+    assert len(whole["{'technique_id': 'T1105'}"]) == SIZES[scope] // 3 + (SIZES[scope] % 3 > 0)
+    monkeypatch.setattr(tag_reader, "_SCAN", 5)
+    monkeypatch.setattr(tag_reader, "_SCAN_MEMBERS", 5)
+    for asked in FILTERS:
+        stepwise, pages = await listed(3, asked)
+        assert stepwise == whole[str(asked)], asked
+        assert pages > 3, asked

@@ -10,11 +10,15 @@ from typing import NamedTuple
 from decnet_ttp.tag_store.batch import TagRow
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
+from decnet_ttp.tag_store.member_tags import newest_tags, scan_floor
 from decnet_ttp.tag_store.scopes import MEMBERS, TAG_CONDITIONS, Scope, ScopeKind
 
-#: Tags that a filter reads for one page at most; of each of many members at least so many.
+#: Tags that a filter reads for one page; of many members, that lie further apart, so many.
 _SCAN = 10_000
-_SCAN_MEMBER = 100
+_SCAN_MEMBERS = 2_000
+
+#: Scopes whose tags of one technique an index has in order.
+_BY_TECHNIQUE = frozenset({ScopeKind.FLEET, ScopeKind.ATTACKER})
 
 _EQUAL = ("technique_id", "sub_technique_id", "tactic", "rule_id", "source_kind", "attack_release")
 _COLUMNS = ", ".join(f"t.{name}" for name in TagRow._fields)
@@ -63,8 +67,16 @@ async def read_page(
     Raises:
         UnavailableError: The database is away.
     """
-    floor = await _floor(database, scope, asked, below)
-    rows = await read_tags(database, scope, asked, limit=limit + 1, past_seq=below, above_seq=floor)
+    if scope.kind in MEMBERS and asked.by_technique_alone:
+        floor = None
+        rows = await newest_tags(
+            database, scope, technique_id=asked.technique_id, limit=limit + 1, below=below
+        )
+    else:
+        floor = await _floor(database, scope, asked, below)
+        rows = await read_tags(
+            database, scope, asked, limit=limit + 1, past_seq=below, above_seq=floor
+        )
     if len(rows) > limit:
         return TagPage(rows[:limit], rows[limit - 1].seq)
     return TagPage(rows, None if floor is None else floor + 1)
@@ -74,31 +86,25 @@ async def _floor(
     database: Database, scope: Scope, asked: TagFilter, below: int | None
 ) -> int | None:
     """Return the number above which a bounded number of tags lie; None when it bounds nothing."""
-    fleet = scope.kind is ScopeKind.FLEET
-    if asked == TagFilter() or (fleet and asked.by_technique_alone):
+    if scope.kind in MEMBERS:
+        technique = asked.technique_id
+        return await scan_floor(
+            database, scope, technique_id=technique, count=_SCAN_MEMBERS, below=below
+        )
+    if asked == TagFilter() or (asked.by_technique_alone and scope.kind in _BY_TECHNIQUE):
         return None
-    values: list[object] = [] if fleet else [scope.key]
+    values: list[object] = [] if scope.kind is ScopeKind.FLEET else [scope.key]
     conditions = [TAG_CONDITIONS[scope.kind]] if scope.kind in TAG_CONDITIONS else []
-    if fleet and asked.technique_id:
+    if asked.technique_id and scope.kind in _BY_TECHNIQUE:
         values.append(asked.technique_id)
         conditions.append(f"t.technique_id = ${len(values)}")
     if below is not None:
         values.append(below)
         conditions.append(f"t.seq < ${len(values)}")
-    scan = _SCAN
-    if scope.kind in MEMBERS:
-        attackers, _ = MEMBERS[scope.kind]
-        (members,) = await database.fetch(f"SELECT count(*) FROM ({attackers}) m", scope.key)  # noqa: S608
-        scan = max(_SCAN // max(members[0], 1), _SCAN_MEMBER)
-    values.append(scan)
+    values.append(_SCAN)
     last = f"ORDER BY t.seq DESC OFFSET ${len(values)} LIMIT 1"
-    if scope.kind in MEMBERS:
-        source = _of_members(scope.kind, conditions, last, "t.seq")
-    else:
-        source = _select(conditions, last, "t.seq")
-    rows = await database.fetch(f"SELECT max(t.seq) FROM ({source}) t", *values)  # noqa: S608
-    floor: int | None = rows[0][0]
-    return floor
+    rows = await database.fetch(_select(conditions, last, "t.seq"), *values)
+    return rows[0][0] if rows else None
 
 
 async def read_tags(
