@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """How long questions to the tag-store take as it grows.
 
-    ./dev bench queries [--sizes N...] [--attackers N] [--rounds N]
+    ./dev bench queries [--sizes N...] [--attackers N] [--rounds N] [--buffers SIZE]
 
-Fills one PostgreSQL to each size in turn, by SQL, with tags spread over attackers and 30 days, lets
-a recount write the roll-ups, and asks every question on the store's own code, without gRPC. One
-identity has 1 000 attackers; one campaign has that identity and nine of ten.
+Fills one PostgreSQL to each size in turn, by SQL: tags of sessions of five, spread over attackers
+and 30 days, and the roll-ups that writers would have left, over all their slots; a recount of the
+first size proves them. Then every question is asked on the store's own code, without gRPC. One
+identity has 1 000 attackers; one campaign has that identity and nine of ten attackers.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -24,15 +26,21 @@ from decnet_ttp.embedded.postgres import PostgresServer
 from decnet_ttp.tag_store.campaigns import Campaigns
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
+from decnet_ttp.tag_store.fleet_slots import add_up_slots
 from decnet_ttp.tag_store.phases import read_phases
-from decnet_ttp.tag_store.recount import recount
+from decnet_ttp.tag_store.recount import TAG_CELL, recount, tag_figures, tag_key
 from decnet_ttp.tag_store.rollup_reader import RollupFilter, read_cells
+from decnet_ttp.tag_store.rollup_sql import SLOTS
+from decnet_ttp.tag_store.scope_folder import fold_all
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 from decnet_ttp.tag_store.tag_reader import TagFilter, read_page
+from decnet_ttp.tag_store.ticks import TICKS_PER_DAY, from_epoch_seconds
 
 BUSY = UUID(int=1 << 64)
 CAMPAIGN = UUID(int=1 << 65)
 MEMBERS = 1_000
+#: Tags that are written by one statement.
+STEP = 250_000
 
 _ATTACKERS = """
     INSERT INTO attackers (uuid, first_seen, last_seen)
@@ -55,30 +63,73 @@ _CELLS = """
     SELECT 'TA' || lpad((1 + n % 14)::text, 4, '0'), 'T' || (1000 + n), NULL
     FROM generate_series(0, 99) n ON CONFLICT DO NOTHING
 """
-# Each tag follows from its number, so that a larger size goes on where the smaller one ended.
+# Each tag follows from its number, so that a larger size goes on where the smaller one ended. An
+# attacker shows twelve of the cells, each in every band.
 _TAGS = """
     INSERT INTO tags
-    SELECT md5('tag' || n)::uuid, n, lpad(to_hex(1 + (n * 7919) % $3), 32, '0')::uuid, NULL,
-        now() - make_interval(secs => (n * 104729) % 2592000), now(),
-        (ARRAY[0.5, 0.7, 0.9])[1 + n % 3], 1, 'session-' || n / 4, 'decky-' || n % 20,
+    SELECT md5('tag' || n)::uuid, n, lpad(to_hex(1 + a), 32, '0')::uuid, NULL,
+        now() - make_interval(secs => (s * 104729) % 2592000), now(),
+        (ARRAY[0.5, 0.7, 0.9])[1 + n % 3], 1, 'session-' || s, 'decky-' || s % 20,
         'command', 'sensor-1/' || n, 'TA' || lpad((1 + c % 14)::text, 4, '0'), 'T' || (1000 + c),
         NULL, 'R' || lpad((c % 60)::text, 4, '0'), 'enterprise-v17.1',
         decode('0a0762617368202d69', 'hex')
     FROM (
-        SELECT n, (n * 31 + (n * 7919) % $3 * 17) % 100 % 12 + (n * 7919) % $3 % 88 AS c
-        FROM generate_series($1::bigint, $2::bigint) n
+        SELECT n, s, a, (n * 31 + a * 17) % 12 + a % 88 AS c
+        FROM (
+            SELECT n, n / 5 AS s, (n / 5 * 7919) % $3 AS a
+            FROM generate_series($1::bigint, $2::bigint) n
+        ) n
     ) n
 """
 
 
+def _rollup(table: str, who: str, keys: str, names: str) -> str:
+    """Return the statement that adds the tags from one number to another to a table."""
+    return f"""
+        INSERT INTO {table} AS r ({names}, count, first_seen, last_seen, confidence_max)
+        SELECT {keys}, sum(x.count), min(x.first_seen), max(x.last_seen), max(x.confidence_max)
+        FROM (
+            SELECT {who}, {tag_key("t.confidence")}, {tag_figures("t.confidence")}
+            FROM tags t JOIN cells c ON {TAG_CELL} WHERE t.seq BETWEEN $1 AND $2 GROUP BY 1, 2, 3, 4
+        ) x GROUP BY {keys}
+        ON CONFLICT ({names}) DO UPDATE SET count = r.count + excluded.count,
+            first_seen = least(r.first_seen, excluded.first_seen),
+            last_seen = greatest(r.last_seen, excluded.last_seen),
+            confidence_max = greatest(r.confidence_max, excluded.confidence_max)
+    """  # noqa: S608 - constants of ours
+
+
+_SLOT = f"(t.seq / 100 % {SLOTS})::smallint AS slot"
+_ROLLUPS = (
+    _rollup(
+        "rollup_attacker",
+        "t.attacker_uuid",
+        "x.attacker_uuid, x.day, x.cell_id, x.band",
+        "attacker_uuid, day, cell_id, band",
+    ),
+    _rollup(
+        "rollup_fleet_day",
+        _SLOT,
+        "x.day, x.cell_id, x.band, x.slot",
+        "day, cell_id, band, slot",
+    ),
+    _rollup("rollup_fleet", _SLOT, "x.cell_id, x.band, x.slot", "cell_id, band, slot"),
+)
+
+
 async def fill(database: Database, start: int, stop: int, attackers: int) -> None:
     """Add the tags from one number to another, and what is counted of them."""
-    async with database.connection() as connection:
-        for low in range(start, stop, 250_000):
-            await connection.execute(_TAGS, low + 1, min(low + 250_000, stop), attackers)
-    await recount(database, repair=True)
+    for low in range(start, stop, STEP):
+        bounds = (low + 1, min(low + STEP, stop))
+        async with database.connection() as connection, connection.transaction():
+            await connection.execute(_TAGS, *bounds, attackers)
+            for statement in _ROLLUPS:
+                await connection.execute(statement, *bounds)
+        await fold_all(database)
+    await add_up_slots(database)
     async with database.connection() as connection:
         await connection.execute("VACUUM (ANALYZE)")
+        await connection.execute("CHECKPOINT")
 
 
 async def percentiles(ask: Callable[[int], Awaitable[Any]], rounds: int) -> tuple[float, float]:
@@ -99,24 +150,34 @@ def questions(database: Database, attackers: int) -> dict[str, Callable[[int], A
     busy = Scope(ScopeKind.IDENTITY, BUSY)
     campaign = Scope(ScopeKind.CAMPAIGN, CAMPAIGN)
     fleet = Scope(ScopeKind.FLEET)
+    today = from_epoch_seconds(time.time()) // TICKS_PER_DAY
+    everything, week = RollupFilter(), RollupFilter(from_day=today - 9, before_day=today - 2)
 
     def one(at: int) -> Scope:
         return Scope(ScopeKind.ATTACKER, UUID(int=1 + at * 7919 % attackers))
 
-    def cells(scope: Callable[[int], Scope], asked: RollupFilter) -> Any:
+    def cells(scope: Callable[[int], Scope], asked: RollupFilter = everything) -> Any:
         return lambda at: read_cells(database, scope(at), asked)
 
     def page(scope: Callable[[int], Scope], **asked: Any) -> Any:
         return lambda at: read_page(database, scope(at), TagFilter(**asked), limit=100, below=None)
 
     return {
-        "techniques of an attacker": cells(one, RollupFilter()),
-        "techniques of an identity with 1 000 attackers": cells(lambda _: busy, RollupFilter()),
-        "techniques of a campaign": cells(lambda _: campaign, RollupFilter()),
-        "techniques of the fleet": cells(lambda _: fleet, RollupFilter()),
+        "techniques of an attacker": cells(one),
+        "techniques of a session": cells(lambda at: Scope(ScopeKind.SESSION, f"session-{at}")),
+        "techniques of an identity with 1 000 attackers": cells(lambda _: busy),
+        "techniques of a campaign": cells(lambda _: campaign),
+        "techniques of the fleet": cells(lambda _: fleet),
         "techniques of the fleet, high confidence": cells(lambda _: fleet, RollupFilter(3)),
+        "techniques of the identity, one week": cells(lambda _: busy, week),
+        "techniques of the campaign, one week": cells(lambda _: campaign, week),
+        "techniques of the fleet, one week": cells(lambda _: fleet, week),
         "tags of an attacker, a page": page(one),
         "tags of the identity, a page": page(lambda _: busy),
+        "tags of the identity, one technique": page(lambda _: busy, technique_id="T1010"),
+        "tags of the identity, one rule": page(lambda _: busy, rule_id="R0010"),
+        "tags of the campaign, a page": page(lambda _: campaign),
+        "tags of the campaign, one technique": page(lambda _: campaign, technique_id="T1010"),
         "tags of the fleet, a page": page(lambda _: fleet),
         "tags of the fleet, one technique": page(lambda _: fleet, technique_id="T1010"),
         "tags of the fleet, one rule": page(lambda _: fleet, rule_id="R0010"),
@@ -125,39 +186,69 @@ def questions(database: Database, attackers: int) -> dict[str, Callable[[int], A
     }
 
 
+async def prepare(database: Database, attackers: int) -> None:
+    """Make those whom the tags are about."""
+    await database.open()
+    async with database.connection() as connection:
+        await connection.execute(_ATTACKERS, attackers)
+        await connection.execute(_IDENTITIES)
+        await connection.execute(_LINK, min(MEMBERS, attackers - 90))
+        await connection.execute(_CELLS)
+        identities = [row[0] for row in await connection.fetch("SELECT uuid FROM identities")]
+    await Campaigns(database).assign(CAMPAIGN, "bench", identities)
+
+
+async def measure(
+    database: Database, options: argparse.Namespace, before: int, size: int
+) -> dict[str, tuple[float, float]]:
+    """Fill to a size, ask everything, and say what it takes on disk."""
+    began = time.perf_counter()
+    await fill(database, before, size, options.attackers)
+    filled_s = time.perf_counter() - began
+    if not before:
+        wrong = [each for each in await recount(database, repair=False) if each.differing]
+        if wrong:
+            raise SystemExit(f"the roll-ups are not those of the tags: {wrong}")
+    (tags, whole) = (
+        await database.fetch(
+            "SELECT pg_total_relation_size('tags'), sum(pg_total_relation_size(c.oid))::bigint "
+            "FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'tags'::regnamespace"
+        )
+    )[0]
+    print(
+        f"{size} tags: {tags / size:.0f} bytes each with indexes, {whole / size:.0f} with "
+        f"everything else; filled in {filled_s:.0f} s, load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+    return {
+        name: await percentiles(ask, options.rounds)
+        for name, ask in questions(database, options.attackers).items()
+    }
+
+
+def report(sizes: list[int], figures: list[dict[str, tuple[float, float]]]) -> None:
+    """Print a line for each question: median and p99 at each size, and how p99 grew."""
+    heads = "".join(f"{f'{size:,}'.replace(',', ' '):>18}" for size in sizes)
+    print(f"\n{'p50 / p99 in ms':<48}{heads}{'growth of p50':>15}{'of p99':>8}")
+    for name in figures[0]:
+        row = "".join(f"{each[name][0]:>9.2f} /{each[name][1]:>7.2f}" for each in figures)
+        growth = [figures[-1][name][at] / figures[0][name][at] for at in (0, 1)]
+        print(f"{name:<48}{row}{growth[0]:>15.1f}{growth[1]:>8.1f}")
+
+
 async def main(options: argparse.Namespace) -> None:
     """Fill and ask, size after size."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        postgres = PostgresServer(Path(folder) / "postgres", settings={"fsync": "off"})
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+        settings = {"fsync": "off", "shared_buffers": options.buffers, "max_wal_size": "4GB"}
+        postgres = PostgresServer(Path(folder) / "postgres", settings=settings)
         await postgres.start()
         database = Database(postgres.url)
         try:
-            await database.open()
-            async with database.connection() as connection:
-                await connection.execute(_ATTACKERS, options.attackers)
-                await connection.execute(_IDENTITIES)
-                await connection.execute(_LINK, min(MEMBERS, options.attackers - 90))
-                await connection.execute(_CELLS)
-                identities = [
-                    row[0] for row in await connection.fetch("SELECT uuid FROM identities")
-                ]
-            await Campaigns(database).assign(CAMPAIGN, "bench", identities)
-            before = 0
-            for size in options.sizes:
-                began = time.perf_counter()
-                await fill(database, before, size, options.attackers)
-                before = size
-                (used,) = (
-                    await database.fetch("SELECT pg_total_relation_size('tags') FROM tags LIMIT 1")
-                )[0]
-                print(
-                    f"\n{size} tags, {used / size:.0f} bytes each with indexes "
-                    f"(filled in {time.perf_counter() - began:.0f} s)"
-                )
-                print(f"{'question':<50}{'p50 ms':>10}{'p99 ms':>10}")
-                for name, ask in questions(database, options.attackers).items():
-                    median, p99 = await percentiles(ask, options.rounds)
-                    print(f"{name:<50}{median:>10.2f}{p99:>10.2f}", flush=True)
+            await prepare(database, options.attackers)
+            figures = []
+            for before, size in zip([0, *options.sizes], options.sizes, strict=False):
+                figures.append(await measure(database, options, before, size))
+            report(options.sizes, figures)
         finally:
             await database.close()
             await postgres.stop()
@@ -167,5 +258,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="queries", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument("--attackers", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--buffers", default="1GB", help="shared_buffers of PostgreSQL")
+    parser.add_argument("--folder", help="where the database's files go; a temporary folder")
     asyncio.run(main(parser.parse_args()))

@@ -12,6 +12,7 @@ import pytest
 
 from decnet_ttp.tag_store.campaigns import Campaigns
 from decnet_ttp.tag_store.database import SCHEMA, Database
+from decnet_ttp.tag_store.fleet_slots import add_up_slots
 from decnet_ttp.tag_store.identities import Identities
 from decnet_ttp.tag_store.migrate import migrate
 from decnet_ttp.tag_store.migrations.runner import downgrade, upgrade
@@ -173,3 +174,32 @@ async def test_campaign_counts_an_identity_once_for_all_its_bands(
         for days in ((None, None), (0, 100_000)):
             found = await read_cells(database, OF_CAMPAIGN, RollupFilter(band, *days))
             assert [(cell.tags, cell.identity_count) for cell in found] == [expected]
+
+
+async def test_slots_of_days_gone_by_are_added_up_beside_writers(
+    database: Database, database_url: str
+) -> None:
+    fleet = Scope(ScopeKind.FLEET)
+    week = RollupFilter(0, 0, 100_000)
+    others = [Database(database_url, max_connections=1) for _ in range(3)]
+    for at, other in enumerate(others):
+        await other.open()
+        tags = [draft(f"{at}", at=NOON + at), draft(f"{at}b", "T1105", at=None)]
+        await TagWriter(other, lambda: None).write([group(f"m{at}", tags)], silent=True)
+    slots = "SELECT count(*) FROM rollup_fleet_day WHERE day = '2026-03-05'"
+    before = await read_cells(database, fleet, week)
+    assert (await database.fetch(slots))[0][0] > 1
+    await add_up_slots(database)
+    assert (await database.fetch(slots))[0][0] == 1
+    assert await read_cells(database, fleet, week) == before
+    tags = [draft(f"late{at}", at=NOON + 60) for at in range(8)]
+    await asyncio.gather(
+        *(
+            TagWriter(other, lambda: None).write([group(f"n{at}", [tags[at]])], silent=True)
+            for at, other in enumerate([*others, database] * 2)
+        ),
+        *(add_up_slots(database) for _ in range(3)),
+    )
+    assert [each.differing for each in await recount(database, repair=False)] == [0] * 6
+    for other in others:
+        await other.close()

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Folding the roll-ups of identities and campaigns in the background."""
+"""Keeping roll-ups quick to read in the background: scopes folded, slots of old days added up."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, UnavailableError
 from decnet_ttp.runtime.pacing import pause, unless_stopped
 from decnet_ttp.tag_store import scope_fold
 from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.fleet_slots import add_up_slots
 
 #: Marks folded in one transaction; a batch of tags leaves one or two.
 _ROUND_MARKS = 50
-#: Pause while there is work, and back-off while the database is away, in seconds.
+#: Pause when nothing is left, time between looks at old days, and back-off while the database is
+#: away, in seconds.
 _PERIOD_S = 0.25
+_SLOTS_PERIOD_S = 300.0
 _BACK_OFF_S = 2.0
 
 _log = logging.getLogger(__name__)
@@ -35,7 +39,7 @@ async def fold_all(database: Database) -> None:
 
 
 class ScopeFolder:
-    """Folds, a round at a time; replicas take turns.
+    """Folds and adds up, a round at a time; replicas take turns.
 
     Args:
         database: Where the marks are.
@@ -47,8 +51,12 @@ class ScopeFolder:
     async def run(self, stop: asyncio.Event) -> None:
         """Fold until `stop`; what is left then waits for the next start."""
         await unless_stopped(stop, self._database.wait_opened())
+        slots_at_s = time.monotonic()
         while not stop.is_set():
             try:
+                if time.monotonic() >= slots_at_s:
+                    await add_up_slots(self._database)
+                    slots_at_s = time.monotonic() + _SLOTS_PERIOD_S
                 async with self._database.connection() as connection, connection.transaction():
                     more = await scope_fold.fold_some(connection, _ROUND_MARKS)
             except (AbortedError, ResourceExhaustedError, UnavailableError) as error:

@@ -15,7 +15,7 @@ from decnet_ttp.tag_store.scopes import MEMBERS, TAG_CONDITIONS, Scope, ScopeKin
 
 #: Tags that a filter reads for one page; of many members, that lie further apart, so many.
 _SCAN = 10_000
-_SCAN_MEMBERS = 2_000
+_SCAN_MEMBERS = 1_000
 
 #: Scopes whose tags of one technique an index has in order.
 _BY_TECHNIQUE = frozenset({ScopeKind.FLEET, ScopeKind.ATTACKER})
