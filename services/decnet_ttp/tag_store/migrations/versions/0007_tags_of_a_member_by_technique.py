@@ -6,8 +6,8 @@ The release before this one runs on this schema: it knows nothing of its indexes
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
