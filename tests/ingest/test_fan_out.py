@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decnet_ttp.core.source_kinds import SourceKind
-from decnet_ttp.ingest.batch import MAX_EVENTS, TaggerRequests, Upstream, sink_of
+from decnet_ttp.ingest.batch import FULL_EVENTS, MAX_EVENTS, TaggerRequests, Upstream, sink_of
 from decnet_ttp.ingest.fan_out import write_session
 from decnet_ttp.v1 import event_pb2
 
@@ -128,6 +128,43 @@ def test_a_huge_session_is_chunked_by_events_under_one_origin() -> None:
     sizes = [sum(len(group.events) for group in item.groups) for item in requests.requests]
     assert sizes == [MAX_EVENTS, MAX_EVENTS, 5]
     assert {group.origin_id for item in requests.requests for group in item.groups} == {"origin"}
+
+
+def test_a_session_of_many_parts_stays_whole_where_a_request_would_overflow() -> None:
+    """Rules over whole sessions see what lies in one request."""
+    requests = TaggerRequests(frozenset({"session", "command"}))
+    for name, count in (("a", FULL_EVENTS - 10), ("b", 20), ("c", 3 * FULL_EVENTS), ("d", 1)):
+        payload = {"session_id": name, "commands": ["id"] * count}
+        requests.begin(Upstream(name, "t", payload, 1))
+        write_session(payload, name, sink_of([requests]))
+    found = [[group.origin_id for group in item.groups] for item in requests.requests]
+    assert found == [["a"], ["b"], ["c"], ["d"]]
+
+
+def test_what_was_told_before_becomes_parts_marked_as_such() -> None:
+    payload = {
+        "session_id": "s",
+        "commands": [{"id": "c2", "command_text": "./x"}],
+        "told_before": {
+            "commands": [{"id": "c1", "command_text": "wget x"}],
+            "auth_attempts": [{"id": "a1", "result": "success"}],
+        },
+    }
+    events = fan_out(payload, frozenset({"session", "command", "auth_attempt"}))
+    assert [(event.source_id, event.told_before) for event in events] == [
+        ("s", False),
+        ("c1", True),
+        ("a1", True),
+        ("c2", False),
+    ]
+    assert events[0].session.command_count == 1
+    assert not events[0].HasField("extra")
+
+
+@pytest.mark.parametrize("value", [[1], "x", {"commands": 7}, {"commands": [None, 3]}])
+def test_a_wrong_told_before_is_nothing(value: object) -> None:
+    events = fan_out({"session_id": "s", "told_before": value}, frozenset({"session", "command"}))
+    assert [event.source_id for event in events] == ["s"]
 
 
 JSON = st.recursive(

@@ -338,6 +338,19 @@ def test_session_over_the_item_bound_is_written_in_parts(tmp_path: Path) -> None
     assert (source.tally.sessions, source.tally.problems["split"]) == (1, 2)
 
 
+def test_a_further_part_tells_what_the_one_before_ended_with(tmp_path: Path) -> None:
+    """What a rule over the whole session needs at a cut; each entry keeps its id."""
+    log_in = event("login.success", "a", 1, **login("x"))
+    events = [connect("a", 0), log_in]
+    events += [command("a", 2 + n, f"echo {n}") for n in range(2 * MAX_ITEMS)]
+    first, second, third = read(write(tmp_path / "cowrie.json", events))[0]
+    assert "told_before" not in first
+    assert second["told_before"]["auth_attempts"] == first["auth_attempts"]
+    assert second["told_before"]["commands"] == first["commands"][-64:]
+    assert third["told_before"]["auth_attempts"] == first["auth_attempts"]
+    assert third["told_before"]["commands"] == second["commands"][-64:]
+
+
 def test_session_over_the_text_bound_is_written_in_parts(tmp_path: Path) -> None:
     text = "x" * (MAX_TEXT // 2)
     events = [connect("a", 0), *(command("a", 1 + n, text) for n in range(5))]

@@ -124,3 +124,32 @@ def test_steps_are_explained_one_by_one() -> None:
 def test_a_timeline_is_explained_on_sessions_only() -> None:
     with pytest.raises(InvalidArgumentError):
         explain_event(chain(), EVENTS[1], LIFTERS, RuleSet.empty())
+
+
+def told_before(*events: event_pb2.Event) -> list[event_pb2.Event]:
+    found = []
+    for event in events:
+        copy = event_pb2.Event()
+        copy.CopyFrom(event)
+        copy.told_before = True
+        found.append(copy)
+    return found
+
+
+async def test_what_was_told_before_completes_a_timeline_and_gets_no_tags(
+    catalogue: Catalogue,
+) -> None:
+    earlier = told_before(EVENTS[3], command(3, "wget x"))
+    _, _, answer = await tag(catalogue, chain(), (session(), *earlier, command(9, "wget x2")))
+    made = [(each.rule_id, each.source_id) for each in answer.groups[0].tags]
+    assert made == [("R0", "c9-wget x2"), ("R1", "s1")]
+
+
+async def test_a_timeline_that_was_complete_before_fires_no_second_time(
+    catalogue: Catalogue,
+) -> None:
+    earlier = told_before(*EVENTS[1:])
+    _, _, answer = await tag(catalogue, chain(), (session(), *earlier, command(9, "id")))
+    assert not answer.groups
+    _, _, again = await tag(catalogue, chain(), (session(), *earlier, command(9, "wget")))
+    assert [each.rule_id for each in again.groups[0].tags] == ["R1"]

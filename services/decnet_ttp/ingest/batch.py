@@ -90,7 +90,9 @@ class Upstream:
     @property
     def part_count(self) -> int:
         """How many events it may become beside the first."""
-        lists = (self.payload.get(name) for name in PART_LISTS)
+        before = self.payload.get("told_before")
+        holders = (self.payload, before if isinstance(before, dict) else {})
+        lists = (holder.get(name) for holder in holders for name in PART_LISTS)
         return sum(len(entries) for entries in lists if isinstance(entries, list))
 
     @property

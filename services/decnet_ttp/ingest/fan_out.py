@@ -28,7 +28,17 @@ _TIMES = frozenset({"ts", "started_at", "ended_at", "observed_at", "timestamp"})
 _LISTS = frozenset({"commands", "auth_attempts", "http_requests", "payloads"})
 _IDS = frozenset({"id", "uuid", "command_id"})
 
-_SESSION_SKIP = _ANCHORS | _TIMES | _LISTS | {"closed", "shard_path", "kex_order"}
+_SESSION_SKIP = (
+    _ANCHORS
+    | _TIMES
+    | _LISTS
+    | {
+        "closed",
+        "shard_path",
+        "kex_order",
+        "told_before",
+    }
+)
 _PART_SKIP = _ANCHORS | _TIMES | _IDS | {"decky"}
 
 
@@ -80,7 +90,8 @@ def write_session(payload: Mapping[str, Any], origin_id: str, sink: Sink) -> int
     """Write the events of an `attacker.session.ended` message.
 
     Args:
-        payload: The producer's JSON object.
+        payload: The producer's JSON object. Lists within its `told_before` are parts of the session
+            that an earlier message told of.
         origin_id: Identifier of the message.
         sink: Gives the events to fill in, by kind; none where nobody takes the kind.
 
@@ -96,6 +107,17 @@ def write_session(payload: Mapping[str, Any], origin_id: str, sink: Sink) -> int
         event.source_id = base
         if not read_moment(payload.get("started_at"), event.observe_time):
             keep_time(event, ended)
+    before = payload.get("told_before")
+    if isinstance(before, dict):
+        wrong += _write_parts(before, base, ended, sink, told_before=True)
+    return wrong + _write_parts(payload, base, ended, sink)
+
+
+def _write_parts(
+    payload: Mapping[str, Any], base: str, ended: Any, sink: Sink, *, told_before: bool = False
+) -> int:
+    """Write the entries of the lists of a session; returns how many fields had the wrong type."""
+    wrong = 0
     for part in _PARTS:
         value = payload.get(part.field)
         if not value:
@@ -108,6 +130,7 @@ def write_session(payload: Mapping[str, Any], origin_id: str, sink: Sink) -> int
             for event in sink(part.kind):
                 bad = fill(event, part.kind, entry, _PART_SKIP)
                 event.source_id = _entry_id(entry) or joined_id(base, f"#{part.suffix}{index}")
+                event.told_before = told_before
                 if attempts is not None:
                     attempts.complete(event.auth_attempt)
                 keep_time(event, entry.get("ts"), ended)

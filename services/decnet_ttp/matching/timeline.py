@@ -156,6 +156,7 @@ class _Hit(NamedTuple):
     step: int
     key: int
     source_id: str
+    told_before: bool
 
     @property
     def kind(self) -> str:
@@ -255,7 +256,8 @@ class SessionTimelines:
                 return
             counted = hash(exact_text(values[0]) or values[0])
         at_ns = self._moment(kind, event)
-        found.hits.append(_Hit(at_ns, _RANK[kind], position, step.number, counted, event.source_id))
+        place = at_ns, _RANK[kind], position
+        found.hits.append(_Hit(*place, step.number, counted, event.source_id, event.told_before))
 
     def _moment(self, kind: str, event: event_pb2.Event) -> int:
         """Return when a part was; one without a time stands by the one before it of its kind."""
@@ -291,6 +293,8 @@ def _run(timeline: Timeline, hits: Sequence[_Hit]) -> tuple[bool, tuple[StepTake
 def _in_order(timeline: Timeline, hits: Sequence[_Hit]) -> tuple[bool, tuple[StepTaken, ...]]:
     """Find the first part with which the steps were taken in order and in time.
 
+    A part that was told with an earlier message fires nothing: it did so then.
+
     Of all ways to take the steps up to one, the one that began last is kept: whatever follows, it
     spans the least time. A step's last hits are the best ones, since what came before them began
     no earlier than what came before others.
@@ -314,7 +318,8 @@ def _in_order(timeline: Timeline, hits: Sequence[_Hit]) -> tuple[bool, tuple[Ste
             continue
         earliest = next(iter(ring.values()))
         chain = done[number] = _Chain(earliest.start_ns, hit, earliest)
-        if number == len(steps) - 1 and _within(timeline, chain.start_ns, hit.at_ns):
+        last = number == len(steps) - 1 and not hit.told_before
+        if last and _within(timeline, chain.start_ns, hit.at_ns):
             return True, _told(timeline, counts, chain, done)
     return False, _told(timeline, counts, None, done)
 
@@ -373,7 +378,8 @@ def _in_any_order(timeline: Timeline, hits: Sequence[_Hit]) -> tuple[bool, tuple
             continue
         missing -= last[number] is None
         last[number] = hit
-        if not missing and _within(timeline, _start(recent), hit.at_ns):
+        new = not hit.told_before
+        if new and not missing and _within(timeline, _start(recent), hit.at_ns):
             matched = True
             break
     start_ns = _start([ring for ring, hit in zip(recent, last, strict=True) if hit is not None])

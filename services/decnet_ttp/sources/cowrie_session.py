@@ -8,6 +8,7 @@ from typing import Any, Final
 from decnet_ttp.sources.log_source import START
 from decnet_ttp.sources.moments import epoch
 from decnet_ttp.sources.protocol import Upstream, escape
+from decnet_ttp.sources.told_before import lists_size, told_before
 
 TOPIC: Final = "attacker.session.ended"
 TYPE: Final = "session.ended"
@@ -36,6 +37,7 @@ class Session:
     Bounds. A session over `MAX_ITEMS` items or `MAX_TEXT` characters of attacker text is written in
     parts, cut when the next item would exceed the bound. Parts share `session_id`, carry `part`
     (from 1) and all but the last say `closed: false`. One item alone may be as long as a line.
+    From the second part on, `told_before` holds the last items of what came before.
 
     Times are held as `YYYY-MM-DDTHH:MM:SS.ffffffZ`, which sorts as text; "" stands for unknown.
     """
@@ -70,6 +72,7 @@ class Session:
         "shown",
         "size",
         "src_port",
+        "told",
         "user",
     )
 
@@ -99,6 +102,7 @@ class Session:
         self.items = 0
         self.size = 0
         self.part = 1
+        self.told: dict[str, list[dict[str, Any]]] = {}
         self.seen: dict[str, int] = {}
         self.seen_at = ""
         self.place = START
@@ -150,10 +154,18 @@ class Session:
         return self.items > 0 and (self.items >= MAX_ITEMS or self.size + size > MAX_TEXT)
 
     def next_part(self) -> None:
-        """Forgets the items just written."""
+        """Forgets the items just written, but for what the next part tells of them."""
+        self.told = told_before(
+            {
+                "commands": self.commands,
+                "auth_attempts": self.auth_attempts,
+                "payloads": self.payloads,
+            },
+            self.told,
+        )
         self.part += 1
         self.items = 0
-        self.size = 0
+        self.size = lists_size(self.told)
         self.shown = (0, 0, 0)
         self.commands = []
         self.auth_attempts = []
@@ -246,6 +258,8 @@ class Session:
             payload["kex_order"] = self.kex_order
         if self.part > 1 or not final:
             payload["part"] = self.part
+        if self.told:
+            payload["told_before"] = self.told
         at = epoch(ended) if ended else None
         return Upstream.of(TOPIC, TYPE, source_id, payload, at, int(final))
 

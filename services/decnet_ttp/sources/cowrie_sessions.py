@@ -101,6 +101,7 @@ class OpenSessions:
             self._held -= session.size
             self._emit(session, final=False)
             session.next_part()
+            self._held += session.size
         session.items += 1
         session.size += size
         self._held += size

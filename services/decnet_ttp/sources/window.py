@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from decnet_ttp.sources.log_source import START, Place
 from decnet_ttp.sources.moments import epoch
 from decnet_ttp.sources.protocol import Upstream, escape
+from decnet_ttp.sources.told_before import lists_size, told_before
 
 TOPIC: Final = "attacker.session.ended"
 TYPE: Final = "session.ended"
@@ -81,6 +82,7 @@ class Window:
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     values: dict[str, dict[Any, None]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    told: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=dict)
     _shown: Shown = _NOTHING_SHOWN
     _news: int = 0
@@ -129,10 +131,14 @@ class Window:
         return self.items > 0 and (self.items >= MAX_ITEMS or self.size + size > MAX_TEXT)
 
     def next_part(self) -> None:
-        """Forgets the items just written; what describes the whole is kept."""
+        """Forgets the items just written, but for what the next part tells of them.
+
+        What describes the whole is kept.
+        """
+        self.told = told_before(self.lists, self.told)
         self.part += 1
         self.items = 0
-        self.size = 0
+        self.size = lists_size(self.told)
         self.lists = {}
         self._shown = _NOTHING_SHOWN
 
@@ -185,6 +191,8 @@ class Window:
         }
         if self.part > 1 or not final:
             payload["part"] = self.part
+        if self.told:
+            payload["told_before"] = self.told
         at = epoch(self.last) if self.last else None
         return Upstream.of(TOPIC, TYPE, source_id, payload, at, int(final))
 

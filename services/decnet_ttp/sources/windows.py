@@ -104,6 +104,7 @@ class Windows:
             self._held -= window.size
             self._emit(window, final=False)
             window.next_part()
+            self._held += window.size
         window.size += size
         self._hold(size)
 

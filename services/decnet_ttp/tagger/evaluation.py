@@ -230,6 +230,8 @@ class Evaluation:
         finding: Finding,
     ) -> None:
         """Count a finding, and write its tags unless its rule's state withholds them."""
+        if event.told_before:
+            return  # its tags were made when it was told first
         live = batch.rules.rules[finding.rule.rule_id]
         numbers = self._matched(batch, finding)
         if finding.shift is not None:

@@ -28,7 +28,7 @@ class EventGroup(_message.Message):
     def __init__(self, origin_id: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., attacker_ip: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("source_kind", "source_id", "observe_time", "attacker_ip", "command", "http_request", "auth_attempt", "file", "session", "email", "intel", "canary_fingerprint", "identity", "credential", "http_fingerprint", "ipv6_leak", "other", "extra", "mail_content")
+    __slots__ = ("source_kind", "source_id", "observe_time", "attacker_ip", "command", "http_request", "auth_attempt", "file", "session", "email", "intel", "canary_fingerprint", "identity", "credential", "http_fingerprint", "ipv6_leak", "other", "extra", "mail_content", "told_before")
     SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     OBSERVE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class Event(_message.Message):
     OTHER_FIELD_NUMBER: _ClassVar[int]
     EXTRA_FIELD_NUMBER: _ClassVar[int]
     MAIL_CONTENT_FIELD_NUMBER: _ClassVar[int]
+    TOLD_BEFORE_FIELD_NUMBER: _ClassVar[int]
     source_kind: str
     source_id: str
     observe_time: _timestamp_pb2.Timestamp
@@ -67,7 +68,8 @@ class Event(_message.Message):
     other: _struct_pb2.Struct
     extra: _struct_pb2.Struct
     mail_content: MailContent
-    def __init__(self, source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attacker_ip: _Optional[str] = ..., command: _Optional[_Union[CommandPayload, _Mapping]] = ..., http_request: _Optional[_Union[HttpRequestPayload, _Mapping]] = ..., auth_attempt: _Optional[_Union[AuthAttemptPayload, _Mapping]] = ..., file: _Optional[_Union[FilePayload, _Mapping]] = ..., session: _Optional[_Union[SessionPayload, _Mapping]] = ..., email: _Optional[_Union[EmailPayload, _Mapping]] = ..., intel: _Optional[_Union[IntelPayload, _Mapping]] = ..., canary_fingerprint: _Optional[_Union[CanaryFingerprintPayload, _Mapping]] = ..., identity: _Optional[_Union[IdentityPayload, _Mapping]] = ..., credential: _Optional[_Union[CredentialPayload, _Mapping]] = ..., http_fingerprint: _Optional[_Union[HttpFingerprintPayload, _Mapping]] = ..., ipv6_leak: _Optional[_Union[Ipv6LeakPayload, _Mapping]] = ..., other: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., extra: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., mail_content: _Optional[_Union[MailContent, _Mapping]] = ...) -> None: ...
+    told_before: bool
+    def __init__(self, source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attacker_ip: _Optional[str] = ..., command: _Optional[_Union[CommandPayload, _Mapping]] = ..., http_request: _Optional[_Union[HttpRequestPayload, _Mapping]] = ..., auth_attempt: _Optional[_Union[AuthAttemptPayload, _Mapping]] = ..., file: _Optional[_Union[FilePayload, _Mapping]] = ..., session: _Optional[_Union[SessionPayload, _Mapping]] = ..., email: _Optional[_Union[EmailPayload, _Mapping]] = ..., intel: _Optional[_Union[IntelPayload, _Mapping]] = ..., canary_fingerprint: _Optional[_Union[CanaryFingerprintPayload, _Mapping]] = ..., identity: _Optional[_Union[IdentityPayload, _Mapping]] = ..., credential: _Optional[_Union[CredentialPayload, _Mapping]] = ..., http_fingerprint: _Optional[_Union[HttpFingerprintPayload, _Mapping]] = ..., ipv6_leak: _Optional[_Union[Ipv6LeakPayload, _Mapping]] = ..., other: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., extra: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., mail_content: _Optional[_Union[MailContent, _Mapping]] = ..., told_before: _Optional[bool] = ...) -> None: ...
 
 class CommandPayload(_message.Message):
     __slots__ = ("command_text", "uid", "user", "src", "pwd", "success", "service")
