@@ -91,6 +91,7 @@ class Rig:
                 tagger_schedule=Schedule(first_s=60.0, longest_s=60.0, limit_s=6_000.0),
                 appeared=directory.who_appeared,
                 taggers_back=dispatcher.room,
+                came_into_reach=dispatcher.came_into_reach,
                 poll_s=0.1,
             )
             counters = Counters()

@@ -170,5 +170,6 @@ def _parking(
         tagger_schedule=_TAGGER_SCHEDULE,
         appeared=directory.who_appeared,
         taggers_back=dispatcher.room,
+        came_into_reach=dispatcher.came_into_reach,
         poll_s=settings.park_poll_s,
     )

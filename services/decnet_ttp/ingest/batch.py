@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from decnet_ttp.core.addresses import canonical_ip
+from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.ingest.fields import text, uuid_text
+from decnet_ttp.ingest.mail_reach import MailReach, best_of_each
 from decnet_ttp.v1 import event_pb2, tagger_service_pb2
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ class TaggerRequests:
     """
 
     kinds: frozenset[str]
+    mail: MailReach = field(default_factory=MailReach)
     requests: list[tagger_service_pb2.TagEventsRequest] = field(default_factory=list)
     _events: int = FULL_EVENTS
     _bytes: int = 0
@@ -123,6 +126,11 @@ class TaggerRequests:
         self._upstream = upstream
         self._group = None
         self._bytes += upstream.size_bytes
+
+    @property
+    def decky_id(self) -> str:
+        """Decoy of the message that began last."""
+        return "" if self._upstream is None else self._upstream.decky_id
 
     def event(self) -> event_pb2.Event:
         """Return a fresh event in the group of the message that began last."""
@@ -157,13 +165,18 @@ class TaggerRequests:
 
 
 def sink_of(requests: Sequence[TaggerRequests]) -> Any:
-    """Return the sink that hands out an event in the requests of every tagger of a kind."""
+    """Return the sink that hands out an event in the requests of every tagger of a kind.
+
+    Of taggers that are alternatives for mails, only the one gets a mail that suits it best.
+    """
     by_kind: dict[str, list[TaggerRequests]] = {}
 
     def sink(kind: str) -> list[event_pb2.Event]:
         takers = by_kind.get(kind)
         if takers is None:
             takers = by_kind[kind] = [item for item in requests if kind in item.kinds]
+        if kind == SourceKind.EMAIL and len(takers) > 1:
+            takers = best_of_each(takers, takers[0].decky_id)
         return [item.event() for item in takers]
 
     return sink

@@ -66,6 +66,8 @@ class Counters:
     dead_letters: int = 0
     buried: Counter[str] = field(default_factory=Counter)
     parked: int = 0
+    unread: int = 0
+    unread_for_good: int = 0
     failures: int = 0
     wrong_fields: int = 0
     last_handled_s: float = 0.0
@@ -261,6 +263,8 @@ class Consumer:
                 await self._unknown(item)
             elif origin in outcome.delayed:
                 await self._incomplete(item)
+            elif origin in outcome.unread:
+                await self._unread(item)
             else:
                 await self._done(item.message)
 
@@ -308,6 +312,28 @@ class Consumer:
             await self._done(item.message)
         else:
             await self._later(item.message)
+
+    async def _unread(self, item: _Item) -> None:
+        """Have a mail tried again later whose stored message nobody could read.
+
+        Its other tags are stored. At the end of its time it stays at these, quietly.
+        """
+        self.counters.unread += 1
+        waits = False
+        if self._parking is not None:
+            try:
+                waits = await self._parking.park_for_artifact(item.delivery, item.upstream.decky_id)
+            except nats.errors.MaxPayloadError:
+                _log.warning("mail too large to wait for its artifact")
+            except (nats.errors.Error, TimeoutError) as error:
+                _log.warning("message not parked", extra={"error": type(error).__name__})
+                await self._later(item.message)
+                return
+        if waits:
+            self.counters.parked += 1
+        else:
+            self.counters.unread_for_good += 1
+        await self._done(item.message)
 
     async def _refused(self, items: Sequence[_Item], error: DecnetError) -> None:
         for item in items:

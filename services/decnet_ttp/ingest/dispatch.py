@@ -8,13 +8,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from decnet_ttp.core.errors import DeadlineExceededError, DecnetError, UnavailableError
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.ingest.batch import TaggerRequests
 from decnet_ttp.ingest.breaker import Breaker
+from decnet_ttp.ingest.mail_reach import MailReach
 from decnet_ttp.runtime.clients import call, open_channel
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.v1 import tag_pb2, tagger_service_pb2, tagger_service_pb2_grpc
@@ -43,6 +44,7 @@ class Tagger:
         target: gRPC target.
         stub: Its stub.
         kinds: Kinds of events it takes; None until it has been asked.
+        mail: How it stands to mails.
         reachable: Whether its last call succeeded.
         breaker: Leaves it alone while it keeps failing.
         turns: Bounds the calls it answers at once.
@@ -53,6 +55,7 @@ class Tagger:
     breaker: Breaker
     turns: asyncio.Semaphore
     kinds: frozenset[str] | None = None
+    mail: MailReach = field(default_factory=MailReach)
     reachable: bool = False
 
 
@@ -63,11 +66,13 @@ class Tagged:
     Attributes:
         groups: Tags by message.
         delayed: Messages whose tags are not complete, because a tagger is away.
+        unread: Mails whose stored message nobody could read yet.
         failures: Events or rules that failed within a tagger.
     """
 
     groups: list[tag_pb2.TagGroup] = field(default_factory=list)
     delayed: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
     failures: int = 0
 
 
@@ -85,6 +90,7 @@ class Dispatcher:
         self._stack = AsyncExitStack()
         self._seen_failures: set[tuple[str, str, str]] = set()
         self._unclaimed: set[str] = set()
+        self._came_into_reach: set[str] = set()
         self.taggers: list[Tagger] = []
 
     async def __aenter__(self) -> Self:
@@ -147,6 +153,7 @@ class Dispatcher:
         except DecnetError:
             tagger.reachable = False
             return
+        self._note_reach(tagger, answer)
         tagger.reachable = True
         if tagger.breaker.open:
             tagger.breaker.hint()
@@ -157,6 +164,20 @@ class Dispatcher:
             )
             tagger.kinds = kinds
             self._warn_of_unclaimed()
+
+    def _note_reach(
+        self, tagger: Tagger, answer: tagger_service_pb2.DescribeTaggerResponse
+    ) -> None:
+        """Note whose stored mails a tagger can read, and whose it could not before."""
+        deckies = frozenset(answer.artifact_deckies)
+        self._came_into_reach |= deckies - tagger.mail.deckies if tagger.reachable else deckies
+        lifters = [each.name for each in answer.lifters if SourceKind.EMAIL in each.source_kinds]
+        tagger.mail = MailReach(frozenset(lifters), deckies)
+
+    def came_into_reach(self) -> set[str]:
+        """Return the decoys whose stored mails can be read since this was asked last."""
+        found, self._came_into_reach = self._came_into_reach, set()
+        return found
 
     def _warn_of_unclaimed(self) -> None:
         if not self.ready:
@@ -169,7 +190,13 @@ class Dispatcher:
 
     def requests(self) -> list[TaggerRequests]:
         """Return empty requests, one set per tagger, in the order of `taggers`."""
-        return [TaggerRequests(tagger.kinds or frozenset()) for tagger in self.taggers]
+        return [
+            TaggerRequests(
+                tagger.kinds or frozenset(),
+                tagger.mail if tagger.reachable else replace(tagger.mail, away=True),
+            )
+            for tagger in self.taggers
+        ]
 
     async def tag(
         self,
@@ -211,6 +238,7 @@ class Dispatcher:
             tagged.delayed.update(group.origin_id for group in request.groups)
             return
         tagged.groups.extend(answer.groups)
+        tagged.unread.update(each.origin_id for each in answer.unread_messages if each.retryable)
         tagged.failures += len(answer.failures)
         for failure in answer.failures:
             self._log_failure(failure)

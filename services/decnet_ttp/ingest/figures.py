@@ -57,6 +57,10 @@ class Figures:
             counter("messages_handled", "Messages settled for good.", counters.handled),
             counter("messages_redelivered", "Messages sent back to the bus.", counters.redelivered),
             counter("messages_parked", "Messages put aside.", counters.parked),
+            counter("mails_unread", "Mails tagged without their bodies.", counters.unread),
+            counter(
+                "mails_unread_for_good", "Those no longer tried again.", counters.unread_for_good
+            ),
             by_label(
                 "counter", "dead_letters", "Messages buried.", "reason", dict(counters.buried)
             ),

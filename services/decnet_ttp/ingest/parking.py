@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,8 +24,12 @@ from decnet_ttp.ingest.delivery import WAITS, Delivery
 
 #: What a message waits for, as a token of its subject.
 FOR_TAGGER = "tagger"
+FOR_ARTIFACT = "artifact"
 _FOR_ADDRESS = "address"
 _NO_ADDRESS = "none"
+#: A decoy's name that can stand in a subject, and what stands for any other.
+_DECKY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NO_DECKY = "_"
 
 #: Messages let go in one turn: the consumer is not to be flooded.
 _RELEASED_AT_ONCE = 2_000
@@ -102,12 +107,14 @@ class Parking:
 
     Args:
         shelf: Where they wait.
-        schedule: For messages whose attacker is unknown.
+        schedule: For messages whose attacker is unknown, and for mails whose stored message nobody
+            could read.
         tagger_schedule: For messages that a tagger has not seen yet.
         appeared: Returns those of some addresses that are known by now.
         taggers_back: How many messages the taggers may get that they have not seen; 0 while one is
             away.
-        poll_s: How often both are looked at, in seconds.
+        came_into_reach: Returns the decoys whose stored mails can be read since it was asked last.
+        poll_s: How often all this is looked at, in seconds.
         clock: The time.
     """
 
@@ -120,6 +127,7 @@ class Parking:
         appeared: Callable[[Sequence[str]], Awaitable[list[str]]],
         taggers_back: Callable[[], int],
         poll_s: float,
+        came_into_reach: Callable[[], set[str]] = set,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._shelf = shelf
@@ -128,6 +136,7 @@ class Parking:
         self._appeared = appeared
         self._taggers_back = taggers_back
         self._poll_s = poll_s
+        self._came_into_reach = came_into_reach
         self._clock = clock
 
     async def park_unknown(self, delivery: Delivery, ips: Sequence[str]) -> bool:
@@ -153,6 +162,22 @@ class Parking:
             nats.errors.Error: It was not kept.
         """
         return await self._park(delivery, f"{FOR_TAGGER}.any", self._tagger_schedule)
+
+    async def park_for_artifact(self, delivery: Delivery, decky: str) -> bool:
+        """Park a mail until its stored message can be read.
+
+        Args:
+            delivery: The message.
+            decky: The decoy that stored it.
+
+        Returns:
+            Whether it waits; False at the end of its time.
+
+        Raises:
+            nats.errors.Error: It was not kept.
+        """
+        name = decky if _DECKY.fullmatch(decky) else _NO_DECKY
+        return await self._park(delivery, f"{FOR_ARTIFACT}.{name}", self._schedule)
 
     async def _park(self, delivery: Delivery, token: str, schedule: Schedule) -> bool:
         now = self._clock()
@@ -194,6 +219,10 @@ class Parking:
         if room := self._taggers_back():
             keys = await self._shelf.keys(FOR_TAGGER)
             await self._shelf.release(keys[: min(room, _RELEASED_AT_ONCE)])
+        if deckies := self._came_into_reach():
+            keys = await self._shelf.keys(FOR_ARTIFACT)
+            keys = [key for key in keys if key.split(".")[1] in deckies]
+            await self._shelf.release(keys[:_RELEASED_AT_ONCE])
         by_address: dict[str, list[str]] = {}
         for key in await self._shelf.keys(_FOR_ADDRESS):
             address = key.split(".")[1]

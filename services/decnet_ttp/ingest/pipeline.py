@@ -38,6 +38,8 @@ class Outcome:
     Attributes:
         unanchored: Messages nobody could be found for.
         delayed: Messages whose tags are stored in part; they must be delivered again.
+        unread: Mails whose tags are stored but for those of rules on bodies, which nobody could
+            read yet.
         inserted: Tags that were new.
         known: Tags that were stored before.
         failures: Events or rules that failed within a tagger.
@@ -47,6 +49,7 @@ class Outcome:
 
     unanchored: set[str] = field(default_factory=set)
     delayed: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
     inserted: int = 0
     known: int = 0
     failures: int = 0
@@ -114,6 +117,7 @@ class Pipeline:
                 attempts_s=attempts_s if tagger_attempts_s is None else tagger_attempts_s,
             )
         outcome.delayed = tagged.delayed
+        outcome.unread = tagged.unread
         outcome.failures = tagged.failures
         if silent or dry_run:
             outcome.tagged_events = len(
