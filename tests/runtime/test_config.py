@@ -33,6 +33,8 @@ DEFAULTS = {
     "attack_bundle": None,
     "attack_sha256": "",
     "attack_cache_dir": None,
+    "artifacts_root": None,
+    "artifacts_max_bytes": 32 * 1024**2,
     "anchor_policy": "create",
     "ingest_batch_messages": 500,
     "ingest_max_in_flight": 3,
