@@ -24,7 +24,9 @@ ROWS: list[dict[str, Any]] = yaml.safe_load(
 )
 
 #: Rules that conditions alone decide and that this corpus speaks of.
-CONDITIONS = frozenset(f"R{number:04}" for number in (*range(79, 124), *range(160, 179)))
+CONDITIONS = frozenset(f"R{number:04}" for number in (*range(79, 124), *range(160, 200)))
+#: Of these, what administrators do as well: they say what a command does, not who does it.
+DUAL_USE = frozenset(f"R{number:04}" for number in range(179, 200))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,15 @@ def pack() -> RulePack:
     """The conditions alone, for corpora of commands and requests."""
     loaded = load_pack([ROOT / "rules"], Vocabulary(load_catalogue()), with_examples=False)
     return RulePack.compile(
-        each.message for each in loaded.rules if each.message.rule_id in CONDITIONS
+        each.message for each in loaded.rules if each.message.rule_id in CONDITIONS - DUAL_USE
+    )
+
+
+@cache
+def dual_use() -> RulePack:
+    loaded = load_pack([ROOT / "rules"], Vocabulary(load_catalogue()), with_examples=False)
+    return RulePack.compile(
+        each.message for each in loaded.rules if each.message.rule_id in DUAL_USE
     )
 
 
@@ -83,6 +93,24 @@ def test_every_rule_has_a_row(rules: RuleSet) -> None:
 def test_innocent_commands_are_hardly_tagged(shared_dir: Path, corpus: str, share: float) -> None:
     path = shared_dir / "data" / "benign" / f"{corpus}.jsonl.gz"
     outcomes = run(pack(), path)
+    assert sum(bool(each.rules) for each in outcomes) / len(outcomes) <= share
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("corpus", "share"),
+    [
+        ("tldr", 0.010),
+        ("debian_maintainer_scripts", 0.004),
+        ("cheatsheets", 0.022),
+        ("nl2bash", 0.016),
+    ],
+)
+def test_what_administrators_do_as_well_stays_rare(
+    shared_dir: Path, corpus: str, share: float
+) -> None:
+    path = shared_dir / "data" / "benign" / f"{corpus}.jsonl.gz"
+    outcomes = run(dual_use(), path)
     assert sum(bool(each.rules) for each in outcomes) / len(outcomes) <= share
 
 
