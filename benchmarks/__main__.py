@@ -9,7 +9,14 @@ import sys
 from pathlib import Path
 
 #: Modules that others import.
-_PARTS = {"__main__", "cowrie_logs", "installation", "rule_plane"}
+_PARTS = {
+    "__main__",
+    "connections",
+    "cowrie_logs",
+    "installation",
+    "real_logs",
+    "rule_plane",
+}
 
 
 def main() -> int:

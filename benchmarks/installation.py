@@ -67,6 +67,12 @@ class Installation:
         """Run a reading command; returns its answer."""
         return json.loads(self.run(*arguments, "--json", check=arguments[0] != "status"))
 
+    def pids(self) -> dict[str, int]:
+        """Return the process ids of the supervisor and of the children that have one."""
+        instance = load_instance(self.data_dir)
+        children = {child.name: child.pid for child in instance.children if child.pid}
+        return {"supervisor": instance.pid, **children}
+
     def up(self) -> float:
         """Start everything; returns how long it took until ready, in seconds."""
         began = time.monotonic()

@@ -4,11 +4,13 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from cowrie_log import at, closed, command, connect, encode, event, read, write
 
 from decnet_ttp.sources.cowrie import CowrieSource
 from decnet_ttp.sources.cowrie_session import MAX_ITEMS, MAX_TEXT
+from decnet_ttp.sources.cowrie_sessions import FINISHED_AT_ONCE, MAX_CLOSING
 from decnet_ttp.sources.protocol import SourceUnknownError, load
 
 
@@ -363,6 +365,29 @@ def test_oldest_idle_session_gives_way_when_too_many_are_open(tmp_path: Path) ->
     payloads, source = read(write(tmp_path / "cowrie.json", events), CowrieSource(max_open=2))
     assert [p["session_id"] for p in payloads] == ["b", "a", "c"]
     assert source.tally.problems == {"evicted": 1}
+
+
+def test_closed_sessions_do_not_wait_for_a_clock_that_stands_still(tmp_path: Path) -> None:
+    """The log's times jump back once, so no line is a minute past any close that follows."""
+    count = MAX_CLOSING + 10
+    events = [connect("late", 90_000), closed("late", 90_001)]
+    for number in range(count):
+        events += [connect(f"s{number}", 1), closed(f"s{number}", 2)]
+    source = CowrieSource()
+    path = write(tmp_path / "cowrie.json", events)
+    for line_number, line in enumerate(path.read_bytes().splitlines(), 1):
+        source.take(line, line_number)
+    early = [orjson.loads(message.payload)["session_id"] for message in source.drain()]
+    assert early == ["late", *(f"s{number}" for number in range(10))]
+    rest = 0
+    while True:
+        more = source.finish()
+        written = len(source.drain())
+        assert written <= FINISHED_AT_ONCE
+        rest += written
+        if not more:
+            break
+    assert rest == MAX_CLOSING
 
 
 def test_text_held_is_bounded(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ _CONFIGURATION = "server.conf"
 # A session with all it carries is one message, and NATS stops at 1 MB by default.
 _MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 _MAX_MEMORY_BYTES = 64 * 1024 * 1024
+# Its collector waits until the heap has doubled, but not beyond this; no bound, only less patience.
+_GO_MEMORY = "96MiB"
 
 
 class NatsServer:
@@ -91,7 +93,12 @@ class NatsServer:
             name="nats",
             command=Command(
                 argv=(str(binary), "-c", _CONFIGURATION, "--ports_file_dir", "."),
-                env={remains.MARK: self._mark, "PATH": "/usr/bin:/bin", "HOME": "/"},
+                env={
+                    remains.MARK: self._mark,
+                    "PATH": "/usr/bin:/bin",
+                    "HOME": "/",
+                    "GOMEMLIMIT": _GO_MEMORY,
+                },
                 cwd=self._data_dir,
             ),
             probe=self._probe,

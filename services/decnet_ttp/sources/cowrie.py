@@ -66,9 +66,9 @@ class CowrieSource(LogSource):
         out, self._sessions.out = self._sessions.out, []
         return out
 
-    def finish(self) -> None:
+    def finish(self) -> bool:
         """See `LogSource.finish`."""
-        self._sessions.finish()
+        return self._sessions.finish()
 
     def oldest(self) -> Place | None:
         """See `LogSource.oldest`."""

@@ -3,14 +3,18 @@
 
 from collections import OrderedDict
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from decnet_ttp.sources.cowrie_session import Session
 from decnet_ttp.sources.log_source import START, Place
 from decnet_ttp.sources.protocol import Problem, Tally, Upstream
 
-MAX_OPEN: Final = 50_000
-MAX_HELD: Final = 256 * 1024 * 1024
+MAX_OPEN: Final = 20_000
+MAX_HELD: Final = 48 * 1024 * 1024
+FINISHED_AT_ONCE: Final = 500
+# Whose both ends were seen: where a log's times jump back, its clock would let them wait for ever.
+MAX_CLOSING: Final = 4_000
 # A download may end, and be logged, after the attacker has hung up.
 LINGER: Final = timedelta(seconds=60)
 _NEVER: Final = "~"  # Sorts after every time.
@@ -23,8 +27,8 @@ class OpenSessions:
     """Holds sessions from their first line until they are written to `out`.
 
     A session is written once both its connect and its close were seen and the log's clock has moved
-    `LINGER` past the close. What is incomplete, because its beginning lies in a file read later or
-    its end in none, waits for `finish`.
+    `LINGER` past the close, or `MAX_CLOSING` others were closed after it. What is incomplete,
+    because its beginning lies in a file read later or its end in none, waits for `finish`.
 
     At most `max_open` sessions and `max_held` characters of their text are kept; beyond that the
     one idle for longest, in reading order, is written as it stands (over the bound on text: of
@@ -87,6 +91,9 @@ class OpenSessions:
         if session.closed and session.connected:
             until = datetime.fromisoformat(session.closed) + LINGER
             self._closing[key] = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            if len(self._closing) > MAX_CLOSING:
+                first = next(iter(self._closing))
+                self._write(first, self._open[first])
             if self._deadline is _NEVER:
                 self._deadline = self._closing[key]
 
@@ -112,11 +119,12 @@ class OpenSessions:
         while self._held > self._max_held and len(self._holding) > 1:
             self._evict(next(iter(self._holding)))
 
-    def finish(self) -> None:
-        """Writes everything: the log has ended."""
-        for key, session in list(self._open.items()):
+    def finish(self) -> bool:
+        """Writes some of what is open, oldest first: the log has ended; whether there is more."""
+        for key, session in list(islice(self._open.items(), FINISHED_AT_ONCE)):
             self._write(key, session)
         self._deadline = _NEVER
+        return bool(self._open)
 
     def oldest(self) -> Place | None:
         """Where the first line of the open sessions lies."""

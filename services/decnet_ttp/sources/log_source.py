@@ -59,8 +59,13 @@ class LogSource(ABC):
         """The messages that became complete since the last call."""
 
     @abstractmethod
-    def finish(self) -> None:
-        """Completes everything: the log has ended."""
+    def finish(self) -> bool | None:
+        """Completes what is unfinished: the log has ended.
+
+        Returns:
+            True when there is more; it is called again, after `drain`, so that not all that was
+            open is held as messages at once.
+        """
 
     @staticmethod
     @abstractmethod
@@ -104,7 +109,8 @@ class LogSource(ABC):
         for files in logs:
             for file in files:
                 yield from self._read_file(file)
-            self.finish()
+            while self.finish():
+                yield from self.drain()
             yield from self.drain()
 
     def _read_file(self, file: str) -> Iterator[Upstream]:

@@ -3,6 +3,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from decnet_ttp.sources.log_source import START, LogSource, Place
@@ -13,7 +14,8 @@ from decnet_ttp.sources.window import Window, WindowKey
 WINDOW_S: Final = 3600
 MAX_WINDOW_S: Final = 7 * 86_400
 MAX_OPEN: Final = 10_000
-MAX_HELD: Final = 64 * 1024 * 1024
+MAX_HELD: Final = 48 * 1024 * 1024
+FINISHED_AT_ONCE: Final = 500
 #: A request is logged when it ends under the time when it began.
 LINGER_S: Final = 300.0
 
@@ -135,11 +137,12 @@ class Windows:
         for key in over:
             self._write(key)
 
-    def finish(self) -> None:
-        """Writes everything: the log has ended."""
-        for key in list(self._open):
+    def finish(self) -> bool:
+        """Writes some of what is open, oldest first: the log has ended; whether there is more."""
+        for key in list(islice(self._open, FINISHED_AT_ONCE)):
             self._write(key)
         self._newest = self._released = float("-inf")
+        return bool(self._open)
 
     def _advance(self, at: float) -> None:
         if at <= self._newest:
@@ -198,9 +201,9 @@ class WindowedLog(LogSource):
         out, self._windows.out = self._windows.out, []
         return out
 
-    def finish(self) -> None:
+    def finish(self) -> bool:
         """See `LogSource.finish`."""
-        self._windows.finish()
+        return self._windows.finish()
 
     def oldest(self) -> Place | None:
         """See `LogSource.oldest`."""
