@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """How long questions to the tag-store take as it grows.
 
-    ./dev bench queries [--sizes N...] [--attackers N] [--rounds N] [--buffers SIZE]
+    ./dev bench queries [--sizes N...] [--attackers N] [--rounds N] [--repeats N] [--buffers SIZE]
 
-Fills one PostgreSQL to each size in turn, by SQL: tags of sessions of five, spread over attackers
-and 30 days, and the roll-ups that writers would have left, over all their slots; a recount of the
-first size proves them. Then every question is asked on the store's own code, without gRPC. One
-identity has 1 000 attackers; one campaign has that identity and nine of ten attackers.
+Fills a database to each size, by SQL: tags of sessions of five, spread over attackers and 30 days,
+and the roll-ups that writers would have left, over all their slots; a recount of the first size
+proves them. Then every question is asked on the store's own code, without gRPC, of one size after
+the other. One identity has 1 000 attackers; one campaign has that identity and nine of ten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from decnet_ttp.embedded.postgres import PostgresServer
+from decnet_ttp.runtime.database import asyncpg_dsn
 from decnet_ttp.tag_store.campaigns import Campaigns
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
@@ -63,8 +66,7 @@ _CELLS = """
     SELECT 'TA' || lpad((1 + n % 14)::text, 4, '0'), 'T' || (1000 + n), NULL
     FROM generate_series(0, 99) n ON CONFLICT DO NOTHING
 """
-# Each tag follows from its number, so that a larger size goes on where the smaller one ended. An
-# attacker shows twelve of the cells, each in every band.
+# Each tag follows from its number. An attacker shows twelve of the cells, each in every band.
 _TAGS = """
     INSERT INTO tags
     SELECT md5('tag' || n)::uuid, n, lpad(to_hex(1 + a), 32, '0')::uuid, NULL,
@@ -117,10 +119,10 @@ _ROLLUPS = (
 )
 
 
-async def fill(database: Database, start: int, stop: int, attackers: int) -> None:
-    """Add the tags from one number to another, and what is counted of them."""
-    for low in range(start, stop, STEP):
-        bounds = (low + 1, min(low + STEP, stop))
+async def fill(database: Database, size: int, attackers: int) -> None:
+    """Write tags and what is counted of them."""
+    for low in range(0, size, STEP):
+        bounds = (low + 1, min(low + STEP, size))
         async with database.connection() as connection, connection.transaction():
             await connection.execute(_TAGS, *bounds, attackers)
             for statement in _ROLLUPS:
@@ -132,16 +134,21 @@ async def fill(database: Database, start: int, stop: int, attackers: int) -> Non
         await connection.execute("CHECKPOINT")
 
 
-async def percentiles(ask: Callable[[int], Awaitable[Any]], rounds: int) -> tuple[float, float]:
-    """Return median and 99th percentile of a question, in milliseconds."""
-    for at in range(8):
-        await ask(at)
-    took = []
-    for at in range(rounds):
-        began = time.perf_counter()
-        await ask(at)
-        took.append((time.perf_counter() - began) * 1e3)
-    return statistics.median(took), statistics.quantiles(took, n=100)[98]
+async def ask_all(
+    asked: list[Callable[[int], Awaitable[Any]]], rounds: int
+) -> list[tuple[float, float]]:
+    """Return median and 99th percentile of one question at each size, in milliseconds.
+
+    Rounds alternate between the sizes, so that a slow moment of the machine meets them all.
+    """
+    took: list[list[float]] = [[] for _ in asked]
+    for at in range(-8, rounds):
+        for ask, times in zip(asked, took, strict=True):
+            began = time.perf_counter()
+            await ask(abs(at))
+            if at >= 0:
+                times.append((time.perf_counter() - began) * 1e3)
+    return [(statistics.median(each), statistics.quantiles(each, n=100)[98]) for each in took]
 
 
 def questions(database: Database, attackers: int) -> dict[str, Callable[[int], Awaitable[Any]]]:
@@ -198,18 +205,16 @@ async def prepare(database: Database, attackers: int) -> None:
     await Campaigns(database).assign(CAMPAIGN, "bench", identities)
 
 
-async def measure(
-    database: Database, options: argparse.Namespace, before: int, size: int
-) -> dict[str, tuple[float, float]]:
-    """Fill to a size, ask everything, and say what it takes on disk."""
-    began = time.perf_counter()
-    await fill(database, before, size, options.attackers)
-    filled_s = time.perf_counter() - began
-    if not before:
-        wrong = [each for each in await recount(database, repair=False) if each.differing]
-        if wrong:
-            raise SystemExit(f"the roll-ups are not those of the tags: {wrong}")
-    (tags, whole) = (
+async def prove(database: Database) -> None:
+    """End when the roll-ups are not those of the tags."""
+    wrong = [each for each in await recount(database, repair=False) if each.differing]
+    if wrong:
+        raise SystemExit(f"the roll-ups are not those of the tags: {wrong}")
+
+
+async def tell_size(database: Database, size: int, filled_s: float) -> None:
+    """Print what a tag takes on disk."""
+    tags, whole = (
         await database.fetch(
             "SELECT pg_total_relation_size('tags'), sum(pg_total_relation_size(c.oid))::bigint "
             "FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'tags'::regnamespace"
@@ -217,40 +222,51 @@ async def measure(
     )[0]
     print(
         f"{size} tags: {tags / size:.0f} bytes each with indexes, {whole / size:.0f} with "
-        f"everything else; filled in {filled_s:.0f} s, load {os.getloadavg()[0]:.1f}",
+        f"roll-ups and directory; filled in {filled_s:.0f} s",
         flush=True,
     )
-    return {
-        name: await percentiles(ask, options.rounds)
-        for name, ask in questions(database, options.attackers).items()
-    }
 
 
-def report(sizes: list[int], figures: list[dict[str, tuple[float, float]]]) -> None:
-    """Print a line for each question: median and p99 at each size, and how p99 grew."""
-    heads = "".join(f"{f'{size:,}'.replace(',', ' '):>18}" for size in sizes)
-    print(f"\n{'p50 / p99 in ms':<48}{heads}{'growth of p50':>15}{'of p99':>8}")
-    for name in figures[0]:
-        row = "".join(f"{each[name][0]:>9.2f} /{each[name][1]:>7.2f}" for each in figures)
-        growth = [figures[-1][name][at] / figures[0][name][at] for at in (0, 1)]
-        print(f"{name:<48}{row}{growth[0]:>15.1f}{growth[1]:>8.1f}")
+async def report(databases: dict[int, Database], options: argparse.Namespace) -> None:
+    """Print a line for each question: median and p99 at each size, and how both grew."""
+    print(f"\n{options.rounds} rounds, load {os.getloadavg()[0]:.1f}; p50 / p99 in ms")
+    heads = "".join(f"{f'{size:,}'.replace(',', ' '):>18}" for size in databases)
+    print(f"{'':<48}{heads}{'growth of p50':>15}{'of p99':>8}")
+    asked = [questions(each, options.attackers) for each in databases.values()]
+    for name in asked[0]:
+        figures = await ask_all([each[name] for each in asked], options.rounds)
+        row = "".join(f"{median:>9.2f} /{p99:>7.2f}" for median, p99 in figures)
+        growth = [figures[-1][at] / figures[0][at] for at in (0, 1)]
+        print(f"{name:<48}{row}{growth[0]:>15.1f}{growth[1]:>8.1f}", flush=True)
+    print(f"load {os.getloadavg()[0]:.1f} in the end")
 
 
 async def main(options: argparse.Namespace) -> None:
-    """Fill and ask, size after size."""
+    """Fill a database to each size, then ask them all."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
         settings = {"fsync": "off", "shared_buffers": options.buffers, "max_wal_size": "4GB"}
         postgres = PostgresServer(Path(folder) / "postgres", settings=settings)
         await postgres.start()
-        database = Database(postgres.url)
+        server: Any = await asyncpg.connect(asyncpg_dsn(postgres.url))
+        databases: dict[int, Database] = {}
         try:
-            await prepare(database, options.attackers)
-            figures = []
-            for before, size in zip([0, *options.sizes], options.sizes, strict=False):
-                figures.append(await measure(database, options, before, size))
-            report(options.sizes, figures)
+            for size in options.sizes:
+                began = time.perf_counter()
+                await server.execute(f"CREATE DATABASE size_{size}")
+                database = databases[size] = Database(postgres.url_of(f"size_{size}"))
+                await prepare(database, options.attackers)
+                await fill(database, size, options.attackers)
+                if size == options.sizes[0]:
+                    await prove(database)
+                await tell_size(database, size, time.perf_counter() - began)
+            for repeat in range(options.repeats):
+                if repeat:
+                    await asyncio.sleep(options.pause_s)
+                await report(databases, options)
         finally:
-            await database.close()
+            for database in databases.values():
+                await database.close()
+            await server.close()
             await postgres.stop()
 
 
@@ -259,6 +275,8 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument("--attackers", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--repeats", type=int, default=1, help="tables to print")
+    parser.add_argument("--pause-s", type=float, default=60.0, help="seconds between two tables")
     parser.add_argument("--buffers", default="1GB", help="shared_buffers of PostgreSQL")
-    parser.add_argument("--folder", help="where the database's files go; a temporary folder")
+    parser.add_argument("--folder", help="where the databases' files go; a temporary folder")
     asyncio.run(main(parser.parse_args()))

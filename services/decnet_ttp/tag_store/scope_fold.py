@@ -22,6 +22,7 @@ from decnet_ttp.tag_store.scope_changes import (
 _LOCK_KEY = 0x64747470_6D657267
 _LOCK = "SELECT pg_advisory_xact_lock($1)"
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)"
+_MARKED = "SELECT EXISTS (SELECT FROM scope_changes)"
 
 _MAKE_TABLES = """
     CREATE TEMPORARY TABLE IF NOT EXISTS fold_members (
@@ -178,15 +179,17 @@ _COUNT_IDENTITIES = f"""
         AND r.identities <> coalesce(n.identities, 0)
 """  # noqa: S608
 
-_FOLD = (
-    f"INSERT INTO fold_rows {CHANGED.format(membership='SELECT * FROM fold_members')}",  # noqa: S608
-    f"""
+_READ = f"INSERT INTO fold_rows {CHANGED.format(membership='SELECT * FROM fold_members')}"  # noqa: S608
+_SHARE = f"""
     INSERT INTO fold_shares
     SELECT s.kind, s.scope_uuid, s.part_uuid, s.day, s.cell_id, s.band, sum(s.count)::bigint,
         min(s.first_seen), max(s.last_seen), max(s.confidence_max), bool_or(s.shrank)
     FROM ({SHARES.format(changed="SELECT * FROM fold_rows")}) s GROUP BY 1, 2, 3, 4, 5, 6
-    """,  # noqa: S608
-    "ANALYZE fold_rows, fold_shares",
+"""  # noqa: S608
+#: Rows from which on the planner is told of them; of fewer, statistics cost more than they save.
+_MANY = 2_000
+_ANALYZE = "ANALYZE fold_members, fold_rows, fold_shares"
+_FOLD = (
     f"""
     DELETE FROM scope_counted c USING fold_rows m
     WHERE {_ROW_KEY} AND (m.count = 0 OR m.identity IS NULL)
@@ -218,7 +221,7 @@ _FOLD = (
     _recount_extremes("rollup_scope", _TOTAL, _DAYS),
     _COUNT_IDENTITIES,
 )
-_FOLD_ALL = ";\n".join(_FOLD)
+_WRITE = ";\n".join(_FOLD)
 
 _EMPTY = (
     "DELETE FROM scope_changes",
@@ -246,7 +249,7 @@ async def fold_own(connection: Any) -> None:
     """Fold in what the caller's transaction changed; it has called `hold`."""
     await connection.execute(_MAKE_TABLES)
     if await connection.execute(_TAKE_OWN) != _NOBODY:
-        await connection.execute(_FOLD_ALL)
+        await _fold(connection)
 
 
 async def fold_some(connection: Any, limit: int) -> bool:
@@ -259,13 +262,24 @@ async def fold_some(connection: Any, limit: int) -> bool:
     Returns:
         Whether there may be more.
     """
+    if not await connection.fetchval(_MARKED):
+        return False
     if not await connection.fetchval(_TRY_LOCK, _LOCK_KEY):
         return False
     await connection.execute(_MAKE_TABLES)
     if await connection.execute(_TAKE_SOME, limit) != _NOBODY:
-        await connection.execute(_FOLD_ALL)
-    more: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM scope_changes)")
+        await _fold(connection)
+    more: bool = await connection.fetchval(_MARKED)
     return more
+
+
+async def _fold(connection: Any) -> None:
+    """Fold in what stands in `fold_members`."""
+    status: str = await connection.execute(_READ)
+    await connection.execute(_SHARE)
+    if int(status.rpartition(" ")[2]) > _MANY:
+        await connection.execute(_ANALYZE)
+    await connection.execute(_WRITE)
 
 
 async def rebuild(connection: Any) -> None:

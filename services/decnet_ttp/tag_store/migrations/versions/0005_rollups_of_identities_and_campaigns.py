@@ -167,14 +167,14 @@ _FILL = (
     """
     INSERT INTO scope_changes (kind, members)
     SELECT 1, array_agg(a.uuid) FROM (
-        SELECT uuid, row_number() OVER () / 200 AS part
+        SELECT uuid, row_number() OVER () / 20 AS part
         FROM attackers WHERE identity_uuid IS NOT NULL
     ) a GROUP BY a.part
     """,
     """
     INSERT INTO scope_changes (kind, members)
     SELECT 2, array_agg(i.uuid) FROM (
-        SELECT uuid, row_number() OVER () / 200 AS part FROM identities
+        SELECT uuid, row_number() OVER () / 20 AS part FROM identities
     ) i GROUP BY i.part
     """,
 )
