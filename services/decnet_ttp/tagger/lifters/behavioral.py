@@ -53,6 +53,9 @@ _FILES = (SourceKind.PAYLOAD,)
 #: Hosts and hashes of a mail that evidence shows at most.
 _MAX_ITEMS: Final = 64
 
+#: Characters of a path that are read; web servers refuse longer request lines.
+_MAX_PATH: Final = 32 * 1024
+
 
 def _session(
     event: event_pb2.Event, *tokens: str, figures: Mapping[str, float] | None = None
@@ -170,7 +173,8 @@ def _paths(event: event_pb2.Event) -> Iterator[str]:
     else:
         typed = [event.session.path]
     sent = [extra_text(event, name) for name in ("matched_path", "request_path", "path")]
-    yield from (percent_decode(path) for path in dict.fromkeys([*typed, *sent]) if path)
+    found = dict.fromkeys(path[:_MAX_PATH] for path in (*typed, *sent) if path)
+    yield from map(percent_decode, found)
 
 
 def _path_among(files: Labelled, event: event_pb2.Event) -> tuple[str, str] | None:
