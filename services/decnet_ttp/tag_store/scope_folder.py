@@ -21,6 +21,9 @@ _PERIOD_S = 0.25
 _SLOTS_PERIOD_S = 300.0
 _BACK_OFF_S = 2.0
 
+_LAST_MARK = "SELECT max(id) FROM scope_changes"
+_LEFT = "SELECT EXISTS (SELECT FROM scope_changes WHERE id <= $1)"
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,11 +34,12 @@ async def fold_all(database: Database) -> None:
         AbortedError, ResourceExhaustedError, UnavailableError: The database said so; what is not
         folded in stays marked.
     """
-    more = True
-    while more:
+    ((last,),) = await database.fetch(_LAST_MARK)
+    # What writers mark meanwhile is left to others: it may never end.
+    while last is not None and (await database.fetch(_LEFT, last))[0][0]:
         async with database.connection() as connection, connection.transaction():
             await scope_fold.hold(connection)
-            more = await scope_fold.fold_some(connection, _ROUND_MARKS)
+            await scope_fold.fold_some(connection, _ROUND_MARKS)
 
 
 class ScopeFolder:
