@@ -6,6 +6,7 @@ What a producer did send stands: it may see more than the session.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from itertools import pairwise
 from statistics import fmean, pstdev
@@ -13,7 +14,9 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from decnet_ttp.ingest.containers import container_of_request
 from decnet_ttp.ingest.moments import read_moment
+from decnet_ttp.ingest.shell_sessions import complete_from_shell
 from decnet_ttp.v1 import event_pb2
 
 #: Services whose commands are operations of their protocol, not lines of a shell: data stores, file
@@ -43,6 +46,8 @@ _MAX_OPERATIONS = 64 * 1024
 #: Fewest requests whose distances say anything about a rhythm, and most that are looked at.
 _FEWEST_BEACONS = 6
 _MOST_BEACONS = 1_000
+#: Requests that are looked at for containers.
+_MOST_REQUESTS = 2_000
 
 #: Fields of single events that add up to a figure of the session.
 _SUMS = ("bytes_out", "bytes_read", "rows_read")
@@ -80,6 +85,28 @@ class AttemptCounts:
             payload.prior_brute = self._failures_before > 0
 
 
+def most_shared_password(attempts: Any) -> tuple[str, int]:
+    """Return the digest of the password that was tried on most accounts, and on how many.
+
+    Args:
+        attempts: The session's list of log-in attempts; wrong shapes are none.
+
+    Returns:
+        SHA-256 in hex and the number of different accounts; an empty text and 0 without any.
+    """
+    accounts: dict[str, set[str]] = {}
+    for attempt in attempts if isinstance(attempts, list) else ():
+        if not isinstance(attempt, dict):
+            continue
+        username, password = attempt.get("username"), attempt.get("password")
+        if isinstance(username, str) and isinstance(password, str) and username and password:
+            accounts.setdefault(password, set()).add(username.lower())
+    if not accounts:
+        return "", 0
+    password, users = max(accounts.items(), key=lambda item: (len(item[1]), item[0]))
+    return hashlib.sha256(password.encode("utf-8", "replace")).hexdigest(), len(users)
+
+
 def complete_session(session: event_pb2.SessionPayload, payload: Mapping[str, Any]) -> None:
     """Fill in the figures that the producer of a session did not send.
 
@@ -87,24 +114,31 @@ def complete_session(session: event_pb2.SessionPayload, payload: Mapping[str, An
         session: What the producer sent is in it already.
         payload: The producer's JSON object with the lists of the session.
     """
-    commands = payload.get("commands")
-    if isinstance(commands, list):
+    commands, files = _list(payload, "commands"), _list(payload, "payloads")
+    attempts, requests = _list(payload, "auth_attempts"), _list(payload, "http_requests")
+    if commands is not None:
         if not session.HasField("command_count"):
             session.command_count = len(commands)
         if not session.op_text and session.service.lower() in _WITHOUT_SHELL:
             session.op_text = _operations(commands)
-    attempts = payload.get("auth_attempts")
-    if isinstance(attempts, list) and not session.HasField("auth_attempt_count"):
+    if session.service.lower() not in _WITHOUT_SHELL:
+        complete_from_shell(session, commands or [], files or [])
+    if attempts is not None and not session.HasField("auth_attempt_count"):
         session.auth_attempt_count = len(attempts)
-    files = payload.get("payloads")
-    if session.service.lower() == "tftp" and not session.tftp_filename and isinstance(files, list):
-        session.tftp_filename = _first(files, "filename")
-    requests = payload.get("http_requests")
-    if isinstance(requests, list) and requests:
+    if session.service.lower() == "tftp" and not session.tftp_filename:
+        session.tftp_filename = _first(files or [], "filename")
+    if "llmnr:response" in session.signals and not session.HasField("llmnr_poison_count"):
+        # Whoever answers for a name that the decoy made up answers for every name.
+        session.llmnr_poison_count = 1
+    if requests:
         _complete_requests(session, requests)
-    for parts in (commands, requests):
-        if isinstance(parts, list) and parts:
-            _complete_sums(session, parts)
+    for parts in filter(None, (commands, requests)):
+        _complete_sums(session, parts)
+
+
+def _list(payload: Mapping[str, Any], name: str) -> list[Any] | None:
+    found = payload.get(name)
+    return found if isinstance(found, list) else None
 
 
 def _complete_requests(session: event_pb2.SessionPayload, requests: list[Any]) -> None:
@@ -112,6 +146,9 @@ def _complete_requests(session: event_pb2.SessionPayload, requests: list[Any]) -
         session.request_count = len(requests)
     if not session.HasField("beacon_interval_s"):
         _complete_beacons(session, requests)
+    for request in requests[:_MOST_REQUESTS]:
+        if isinstance(request, dict):
+            container_of_request(request, session)
 
 
 def _first(entries: list[Any], name: str) -> str:

@@ -151,7 +151,7 @@ class FilePayload(_message.Message):
     def __init__(self, sha256: _Optional[str] = ..., url: _Optional[str] = ..., filename: _Optional[str] = ..., direction: _Optional[str] = ..., size_bytes: _Optional[int] = ..., payload_text: _Optional[str] = ...) -> None: ...
 
 class SessionPayload(_message.Message):
-    __slots__ = ("service", "protocol", "duration_s", "client_version", "hassh", "jarm", "command_count", "auth_attempt_count", "beacon_interval_s", "beacon_jitter_pct", "bytes_out", "bytes_read", "request_count", "rows_read", "op_text", "note_text", "path", "target_host", "tftp_filename", "signals", "container_image", "llmnr_poison_count")
+    __slots__ = ("service", "protocol", "duration_s", "client_version", "hassh", "jarm", "command_count", "auth_attempt_count", "beacon_interval_s", "beacon_jitter_pct", "bytes_out", "bytes_read", "request_count", "rows_read", "op_text", "note_text", "path", "target_host", "tftp_filename", "signals", "container_image", "llmnr_poison_count", "paths")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     DURATION_S_FIELD_NUMBER: _ClassVar[int]
@@ -174,6 +174,7 @@ class SessionPayload(_message.Message):
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_IMAGE_FIELD_NUMBER: _ClassVar[int]
     LLMNR_POISON_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
     service: str
     protocol: str
     duration_s: float
@@ -196,7 +197,8 @@ class SessionPayload(_message.Message):
     signals: _containers.RepeatedScalarFieldContainer[str]
     container_image: str
     llmnr_poison_count: int
-    def __init__(self, service: _Optional[str] = ..., protocol: _Optional[str] = ..., duration_s: _Optional[float] = ..., client_version: _Optional[str] = ..., hassh: _Optional[str] = ..., jarm: _Optional[str] = ..., command_count: _Optional[int] = ..., auth_attempt_count: _Optional[int] = ..., beacon_interval_s: _Optional[float] = ..., beacon_jitter_pct: _Optional[float] = ..., bytes_out: _Optional[float] = ..., bytes_read: _Optional[float] = ..., request_count: _Optional[int] = ..., rows_read: _Optional[int] = ..., op_text: _Optional[str] = ..., note_text: _Optional[str] = ..., path: _Optional[str] = ..., target_host: _Optional[str] = ..., tftp_filename: _Optional[str] = ..., signals: _Optional[_Iterable[str]] = ..., container_image: _Optional[str] = ..., llmnr_poison_count: _Optional[int] = ...) -> None: ...
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, service: _Optional[str] = ..., protocol: _Optional[str] = ..., duration_s: _Optional[float] = ..., client_version: _Optional[str] = ..., hassh: _Optional[str] = ..., jarm: _Optional[str] = ..., command_count: _Optional[int] = ..., auth_attempt_count: _Optional[int] = ..., beacon_interval_s: _Optional[float] = ..., beacon_jitter_pct: _Optional[float] = ..., bytes_out: _Optional[float] = ..., bytes_read: _Optional[float] = ..., request_count: _Optional[int] = ..., rows_read: _Optional[int] = ..., op_text: _Optional[str] = ..., note_text: _Optional[str] = ..., path: _Optional[str] = ..., target_host: _Optional[str] = ..., tftp_filename: _Optional[str] = ..., signals: _Optional[_Iterable[str]] = ..., container_image: _Optional[str] = ..., llmnr_poison_count: _Optional[int] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EmailPayload(_message.Message):
     __slots__ = ("subject", "from_domain", "mail_from_domain", "return_path_domain", "rcpt_count", "rcpt_domains", "x_mailer", "dkim_signed", "spf_pass", "urls", "attachment_count", "attachment_sha256s", "attachment_extensions", "body_simhash", "body_base64_bytes", "attachment_macros", "attachment_password_protected", "html_smuggling", "mal_hash_match", "stored_as", "body_sha256", "reply_to_domain", "mailing_list", "date_lag_s")

@@ -171,7 +171,7 @@ def _paths(event: event_pb2.Event) -> Iterator[str]:
     if event.source_kind == SourceKind.HTTP_REQUEST:
         typed = [event.http_request.raw_url, event.http_request.request_path]
     else:
-        typed = [event.session.path]
+        typed = [event.session.path, *event.session.paths]
     sent = [extra_text(event, name) for name in ("matched_path", "request_path", "path")]
     found = dict.fromkeys(path[:_MAX_PATH] for path in (*typed, *sent) if path)
     yield from map(percent_decode, found)
