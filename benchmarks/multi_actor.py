@@ -30,6 +30,9 @@ MARKS = (4, 5, 6, 8, 10, 15, 20, 30, 40)
 NOISES = (0.05, 0.10, 0.25)
 KINDS = ("one person", "two people", "one person, new tools")
 COLOURS = {"any": "#8a8f98", "sure": "#c0392b"}
+LABELS = {"any": "any suspicion", "sure": "confidence 0.6"}
+DASHES = {"precision": "none", "recall": "5 4"}
+WIDTH, HEIGHT, LEFT, TOP, GAP = 230, 200, 45, 40, 30
 
 
 @dataclass(frozen=True)
@@ -103,48 +106,61 @@ def scores(noise: float) -> list[Score]:
     return found
 
 
+def _panel(x0: int, noise: float, rows: list[Score]) -> list[str]:
+    parts = [f'<text x="{x0}" y="{TOP - 14}">{noise:.0%} of values off the habit</text>']
+    for tenth in range(0, 11, 2):
+        y = TOP + HEIGHT * (1 - tenth / 10)
+        parts.append(
+            f'<path d="M{x0} {y:.1f}H{x0 + WIDTH}" stroke="#ddd"/>'
+            f'<text x="{x0 - 6}" y="{y + 4:.1f}" text-anchor="end">{tenth / 10:.1f}</text>'
+        )
+    for mark in (5, 10, 20, 30, 40):
+        x = x0 + WIDTH * mark / SESSIONS
+        parts.append(
+            f'<text x="{x:.1f}" y="{TOP + HEIGHT + 18}" text-anchor="middle">{mark}</text>'
+        )
+    parts.append(
+        f'<text x="{x0 + WIDTH / 2:.1f}" y="{TOP + HEIGHT + 38}" text-anchor="middle">'
+        "sessions observed</text>"
+    )
+    for name, colour in COLOURS.items():
+        for series, dash in DASHES.items():
+            points = " ".join(
+                f"{x0 + WIDTH * row.sessions / SESSIONS:.1f},"
+                f"{TOP + HEIGHT * (1 - getattr(row, series)[name]):.1f}"
+                for row in rows
+            )
+            parts.append(_line(points, colour, dash))
+    return parts
+
+
+def _line(points: str, colour: str, dash: str) -> str:
+    return (
+        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"'
+        f' stroke-dasharray="{dash}"/>'
+    )
+
+
 def plot(by_noise: dict[float, list[Score]]) -> str:
     """Draw precision (solid) and recall (dashed) by number of sessions, a panel per noise."""
-    width, height, left, top, gap = 230, 200, 45, 40, 30
-    total = left + len(by_noise) * (width + gap)
-    size = f'width="{total}" height="{top + height + 75}"'
+    total, high = LEFT + len(by_noise) * (WIDTH + GAP), TOP + HEIGHT + 80
     parts = [
         "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->",
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
-        f'<rect {size} fill="white"/>',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total} {high}" width="{total}" '
+            f'height="{high}" font-family="sans-serif" font-size="12" role="img">'
+        ),
+        "<title>Precision falls and recall rises with the number of sessions</title>",
+        f'<rect width="{total}" height="{high}" fill="white"/>',
     ]
-    for panel, (noise, rows) in enumerate(by_noise.items()):
-        x0 = left + panel * (width + gap)
-        parts.append(f'<text x="{x0}" y="{top - 14}">{noise:.0%} of values off the habit</text>')
-        for tenth in range(0, 11, 2):
-            y = top + height * (1 - tenth / 10)
-            parts.append(
-                f'<path d="M{x0} {y:.1f}H{x0 + width}" stroke="#ddd"/>'
-                f'<text x="{x0 - 6}" y="{y + 4:.1f}" text-anchor="end">{tenth / 10:.1f}</text>'
-            )
-        for mark in (5, 10, 20, 30, 40):
-            x = x0 + width * mark / SESSIONS
-            parts.append(
-                f'<text x="{x:.1f}" y="{top + height + 18}" text-anchor="middle">{mark}</text>'
-            )
-        for name, colour in COLOURS.items():
-            for series, dash in (("precision", ""), ("recall", ' stroke-dasharray="5 4"')):
-                points = " ".join(
-                    f"{x0 + width * row.sessions / SESSIONS:.1f},"
-                    f"{top + height * (1 - getattr(row, series)[name]):.1f}"
-                    for row in rows
-                )
-                parts.append(
-                    f'<polyline points="{points}" fill="none" stroke="{colour}" '
-                    f'stroke-width="2"{dash}/>'
-                )
-    y = top + height + 50
-    texts = (
-        (left, "#000", "solid: precision, dashed: recall, by number of sessions"),
-        (left + 360, COLOURS["any"], "any suspicion"),
-        (left + 460, COLOURS["sure"], "confidence 0.6"),
-    )
-    parts += [f'<text x="{x}" y="{y}" fill="{fill}">{text}</text>' for x, fill, text in texts]
+    for place, (noise, rows) in enumerate(by_noise.items()):
+        parts += _panel(LEFT + place * (WIDTH + GAP), noise, rows)
+    x, y = LEFT, TOP + HEIGHT + 68
+    for name, colour in COLOURS.items():
+        for series, dash in DASHES.items():
+            parts.append(_line(f"{x},{y - 4} {x + 30},{y - 4}", colour, dash))
+            parts.append(f'<text x="{x + 36}" y="{y}">{series}, {LABELS[name]}</text>')
+            x += 195
     return "\n".join([*parts, "</svg>", ""])
 
 
