@@ -19,7 +19,9 @@ def test_reasons_offered_are_those_there_are() -> None:
 
 
 @pytest.mark.parametrize("command", ["replay", "drop"])
-@pytest.mark.parametrize("extra", [[], ["1", "--all"], ["1", "--reason", "REFUSED"], ["0"]])
+@pytest.mark.parametrize(
+    "extra", [[], ["1", "--all"], ["1", "--reason", "REFUSED"], ["1", "--subject", "a.b"], ["0"]]
+)
 def test_letters_are_named_one_way(command: str, extra: list[str]) -> None:
     done = CliRunner().invoke(cli, ["dlq", command, *extra])
     assert done.exit_code == 2

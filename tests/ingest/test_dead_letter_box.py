@@ -64,6 +64,16 @@ async def test_replay_tags_what_was_refused_before_and_only_once(rig: Rig) -> No
         assert rig.store.announced == ["s1"]
 
 
+async def test_replay_takes_those_of_one_subject_alone(rig: Rig) -> None:
+    async with rig.ingest() as running:
+        await plant(rig, running)
+        some = pb.ReplayDeadLettersRequest(origin_subject="email.received")
+        assert await running.letters.replay(some) == 1
+        await until(lambda: running.consumer.counters.dead_letters == 5)
+        page = await running.letters.page(listing(origin_subject="email.received"))
+    assert [letter.sequence for letter in page.dead_letters] == [5]
+
+
 async def test_letter_that_fails_again_is_kept_with_all_its_tries(rig: Rig) -> None:
     async with rig.ingest() as running:
         await plant(rig, running, 1)

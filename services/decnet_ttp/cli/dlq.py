@@ -67,9 +67,15 @@ def _reason_option(command: Any) -> Any:
     )(command)
 
 
+def _subject_option(command: Any) -> Any:
+    return click.option(
+        "--subject", default="", metavar="S", help="Only letters that came on this subject."
+    )(command)
+
+
 @dlq.command("list")
 @_reason_option
-@click.option("--subject", default="", help="Only letters that came on this subject.")
+@_subject_option
 @limit_option(DEFAULT_LIMIT, rows="letters")
 @json_option
 @connection_options
@@ -155,13 +161,13 @@ def show(connection: Connection, *, letter: int, raw: bool, as_json: bool) -> No
 
 def _chosen(command: Any) -> Any:
     command = click.option("--all", "everything", is_flag=True, help="All letters.")(command)
-    command = _reason_option(command)
+    command = _subject_option(_reason_option(command))
     return click.argument("letters", nargs=-1, type=click.IntRange(min=1))(command)
 
 
-def _check(letters: tuple[int, ...], reason: str | None, *, everything: bool) -> None:
-    if bool(letters) == (everything or reason is not None):
-        raise click.UsageError("name letters, or use --all or --reason, but not both")
+def _check(letters: tuple[int, ...], reason: str | None, subject: str, *, everything: bool) -> None:
+    if bool(letters) == (everything or reason is not None or bool(subject)):
+        raise click.UsageError("name letters, or use --all, --reason or --subject, but not both")
 
 
 @dlq.command()
@@ -173,6 +179,7 @@ def replay(
     *,
     letters: tuple[int, ...],
     reason: str | None,
+    subject: str,
     everything: bool,
     as_json: bool,
 ) -> None:
@@ -181,14 +188,16 @@ def replay(
     from decnet_ttp.v1.ingest_service_pb2 import ReplayDeadLettersRequest
     from decnet_ttp.v1.ingest_service_pb2_grpc import IngestServiceStub
 
-    _check(letters, reason, everything=everything)
+    _check(letters, reason, subject, everything=everything)
 
     async def work(channel: Channel) -> int:
         stub = IngestServiceStub(channel)
         count = 0
         for start in range(0, max(len(letters), 1), _NAMED_AT_ONCE):
             request = ReplayDeadLettersRequest(
-                sequences=letters[start : start + _NAMED_AT_ONCE], reason=reason or ""
+                sequences=letters[start : start + _NAMED_AT_ONCE],
+                reason=reason or "",
+                origin_subject=subject,
             )
             answer = await call(stub.ReplayDeadLetters, request, timeout_s=_REPLAY_TIMEOUT_S)
             count += answer.replayed_count
@@ -211,6 +220,7 @@ def drop(
     *,
     letters: tuple[int, ...],
     reason: str | None,
+    subject: str,
     everything: bool,
     yes: bool,
     as_json: bool,
@@ -220,7 +230,7 @@ def drop(
     from decnet_ttp.v1.ingest_service_pb2 import DropDeadLettersRequest, ListDeadLettersRequest
     from decnet_ttp.v1.ingest_service_pb2_grpc import IngestServiceStub
 
-    _check(letters, reason, everything=everything)
+    _check(letters, reason, subject, everything=everything)
     if not letters and not yes:
         click.confirm("Remove all these letters for good?", abort=True, err=True)
 
@@ -228,7 +238,7 @@ def drop(
         stub = IngestServiceStub(channel)
         named = list(letters)
         if not named:
-            request = ListDeadLettersRequest(reason=reason or "")
+            request = ListDeadLettersRequest(reason=reason or "", origin_subject=subject)
             named = [
                 row.sequence async for row in Listing(stub.ListDeadLetters, request, "dead_letters")
             ]

@@ -114,7 +114,7 @@ class DeadLetterBox:
             for start in range(max(state.first_seq, 1), state.last_seq + 1, _AT_ONCE):
                 chunk = range(start, min(start + _AT_ONCE, state.last_seq + 1))
                 for found in await asyncio.gather(*(self._get(item) for item in chunk)):
-                    if found is not None and _wanted(found, reason, ""):
+                    if found is not None and _wanted(found, reason, request.origin_subject):
                         await self._send(found)
                         count += 1
         return count

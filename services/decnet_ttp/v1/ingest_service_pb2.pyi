@@ -137,12 +137,14 @@ class GetDeadLetterResponse(_message.Message):
     def __init__(self, dead_letter: _Optional[_Union[DeadLetter, _Mapping]] = ...) -> None: ...
 
 class ReplayDeadLettersRequest(_message.Message):
-    __slots__ = ("sequences", "reason")
+    __slots__ = ("sequences", "reason", "origin_subject")
     SEQUENCES_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_SUBJECT_FIELD_NUMBER: _ClassVar[int]
     sequences: _containers.RepeatedScalarFieldContainer[int]
     reason: str
-    def __init__(self, sequences: _Optional[_Iterable[int]] = ..., reason: _Optional[str] = ...) -> None: ...
+    origin_subject: str
+    def __init__(self, sequences: _Optional[_Iterable[int]] = ..., reason: _Optional[str] = ..., origin_subject: _Optional[str] = ...) -> None: ...
 
 class ReplayDeadLettersResponse(_message.Message):
     __slots__ = ("replayed_count",)
