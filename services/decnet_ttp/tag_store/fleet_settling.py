@@ -16,6 +16,7 @@ from typing import Any
 from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, UnavailableError
 from decnet_ttp.runtime.pacing import pause
 from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.deletion import settle_anchors
 from decnet_ttp.tag_store.recount import SUMS
 
 #: How often the fleet is settled where something was left, in seconds.
@@ -140,6 +141,7 @@ class FleetSettling:
         """Settle what was left until `stop`; what is left then stays noted."""
         while not stop.is_set():
             try:
+                await settle_anchors(self._database)
                 if (await self._database.fetch(_ANYTHING_LEFT))[0][0]:
                     await settle(self._database)
             except (AbortedError, ResourceExhaustedError, UnavailableError) as error:

@@ -11,7 +11,7 @@ from uuid import UUID
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
 from decnet_ttp.tag_store import scope_fold
 from decnet_ttp.tag_store.database import Database
-from decnet_ttp.tag_store.deletion import BATCH_TAGS, delete_tags
+from decnet_ttp.tag_store.deletion import BATCH_TAGS, delete_tags, settle_anchors
 from decnet_ttp.tag_store.fleet_settling import settle
 from decnet_ttp.tag_store.scope_folder import fold_all
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
@@ -27,9 +27,20 @@ _IDENTITY_TREE = """
 """
 _ATTACKER = "SELECT uuid FROM attackers WHERE uuid = $1"
 _MEMBERS = "SELECT uuid FROM attackers WHERE identity_uuid = ANY($1::uuid[])"
-_TAGS_OF_ATTACKER = "SELECT uuid FROM tags WHERE attacker_uuid = $1 LIMIT $2"
+_TAGS_OF_ATTACKER = """
+    SELECT uuid, seq FROM tags WHERE attacker_uuid = $1 AND seq > $2 ORDER BY seq LIMIT $3
+"""
 _TAGS_OF_IDENTITY = """
-    SELECT uuid FROM tags WHERE attacker_uuid IS NULL AND identity_uuid = $1 LIMIT $2
+    SELECT uuid, seq FROM tags WHERE attacker_uuid IS NULL AND identity_uuid = $1 AND seq > $2
+    ORDER BY seq LIMIT $3
+"""
+_SESSIONS_OF_ATTACKER = """
+    WITH gone AS (
+        DELETE FROM sessions WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM sessions WHERE attacker_uuid = $1 LIMIT $2
+        )) RETURNING 1
+    )
+    SELECT count(*) FROM gone
 """
 _RECORD = """
     INSERT INTO purges (scope, scope_uuid, requested_by, reason, tags) VALUES ($1, $2, $3, $4, 0)
@@ -109,6 +120,7 @@ class LifeCycle:
         deleted = 0
         for attacker in attackers:
             deleted += await self._delete_all(_TAGS_OF_ATTACKER, attacker)
+            await self._delete_sessions(attacker)
         for identity in identities:
             deleted += await self._delete_all(_TAGS_OF_IDENTITY, identity)
         async with self._database.connection() as connection, connection.transaction():
@@ -118,6 +130,7 @@ class LifeCycle:
             await connection.execute(_FORGET_IDENTITIES, identities)
             await scope_fold.fold_own(connection)
             await connection.execute(_RECORD_COUNT, record, deleted)
+        await settle_anchors(self._database)
         await fold_all(self._database)
         await settle(self._database)
         _log.info("purged", extra={"purge": str(record), "scope": scope.kind, "tags": deleted})
@@ -130,10 +143,20 @@ class LifeCycle:
         return [row[0] for row in await self._database.fetch(_MEMBERS, tree)], tree
 
     async def _delete_all(self, sql: str, anchor: UUID) -> int:
-        deleted = 0
-        while uuids := [row[0] for row in await self._database.fetch(sql, anchor, BATCH_TAGS)]:
-            deleted += await self._delete(uuids)
-        return deleted
+        """Delete the tags of an anchor, and again whatever came in meanwhile."""
+        deleted, past = 0, -1
+        while True:
+            rows = await self._database.fetch(sql, anchor, past, BATCH_TAGS)
+            if not rows and past == -1:
+                return deleted
+            if rows:
+                deleted += await self._delete([row["uuid"] for row in rows])
+            # Onwards, so that the places of those that went are not passed over again.
+            past = rows[-1]["seq"] if rows else -1
+
+    async def _delete_sessions(self, attacker: UUID) -> None:
+        while (await self._database.fetch(_SESSIONS_OF_ATTACKER, attacker, BATCH_TAGS))[0][0]:
+            continue
 
     async def _delete(self, uuids: Sequence[UUID]) -> int:
         async with self._database.connection() as connection, connection.transaction():
@@ -161,6 +184,7 @@ class LifeCycle:
             if not any(row["old"] for row in rows):
                 # Tags are numbered in the order of storage, but for batches at one time.
                 break
+        await settle_anchors(self._database)
         await fold_all(self._database)
         await settle(self._database)
         if deleted:
