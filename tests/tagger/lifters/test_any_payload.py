@@ -38,6 +38,7 @@ EXTRA_NAMES = (
     "src_ip", "ja3", "jarm", "hassh", "command_text", "body_text", "matched_path", "request_path",
     "llmnr_poisoned", "poisoned_query", "victim_host", "source_host", "behavior_class",
     "tool_guess", "tool_guesses", "from", "mail_from", "matched_kit", "xmailer_kit_match",
+    "authenticated", "auth_user", "received_scanner_count",
 )  # fmt: skip
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
@@ -135,3 +136,76 @@ async def test_large_payloads_are_read_in_proportion(rules: RuleSet, kind: str) 
     # The bound leaves room for a busy machine and none for a square.
     assert time.process_time() - began < 2.0
     assert all(found.evidence.ByteSize() < 64 * 1024 for found in findings)
+
+
+LINES = st.lists(
+    TEXTS
+    | st.sampled_from(
+        (
+            "verify your account", "your paypal account", "dear netflix customer", "webcam",
+            "bitcoin 1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "send", "unsubscribe", "QUJD" * 2_000,
+        )
+    ),
+    max_size=6,
+).map(" ".join)  # fmt: skip
+CONTENT = st.builds(
+    event_pb2.MailContent,
+    body_text=LINES,
+    display_name=st.sampled_from(("PayPal", "Apple Support", "\u0430pple id")) | TEXTS,
+    links=st.lists(st.builds(event_pb2.MailLink, url=TEXTS, text=TEXTS), max_size=3),
+    hidden_image_urls=st.lists(TEXTS, max_size=3),
+    attachments=st.lists(
+        st.builds(
+            event_pb2.MailAttachment,
+            extension=st.sampled_from(("exe", "pdf", "lnk", "")) | TEXTS,
+            inner_extension=st.sampled_from(("pdf", "jpg", "")) | TEXTS,
+            content=st.sampled_from(("executable", "script", "document", "")) | TEXTS,
+        ),
+        max_size=3,
+    ),
+)
+#: What only evidence of the rules' own words may be, beside hosts and hashes.
+MARK = "xyzzymark"
+
+
+@given(payload=payloads().filter(lambda each: each[0] == "email"), content=CONTENT, subject=LINES)
+async def test_any_mail_gives_sound_evidence_and_none_of_its_words(
+    rules: RuleSet,
+    payload: tuple[str, dict[str, Any]],
+    content: event_pb2.MailContent,
+    subject: str,
+) -> None:
+    content.body_text += f" {MARK}"
+    content.display_name += f" {MARK}"
+    for link in content.links:
+        link.url += f"/{MARK}"
+        link.text += MARK
+    event = event_pb2.Event(source_id="e", mail_content=content)
+    fill(event, "email", {**payload[1], "subject": f"{subject} {MARK}"}, frozenset())
+    for evaluator in rules.evaluators.values():
+        if "email" not in evaluator.source_kinds:
+            continue
+        for found in evaluator.lift(event):
+            assert found.evidence.ByteSize() < 64 * 1024
+            assert MARK not in str(found.evidence)
+            assert "@" not in str(found.evidence)
+
+
+async def test_a_large_mail_is_read_in_proportion(rules: RuleSet) -> None:
+    """A body, links and attachments up to the bounds within which mails are read."""
+    event = event_pb2.Event(source_kind="email", source_id="e")
+    event.email.subject = "urgent paypal " * 70
+    event.mail_content.body_text = "verify your account dear paypal customer send " * 5_600
+    event.mail_content.display_name = "\u0430" * 256
+    for number in range(500):
+        link = event.mail_content.links.add(text=f"www.bank{number}.example")
+        link.url = f"http://xn--pypal-4ve{number}.example/" + "a" * 1_900
+    for _ in range(200):
+        event.mail_content.attachments.add(extension="pdf", content="executable")
+    event.mail_content.hidden_image_urls.extend(["http://t.example/" + "a" * 1_900] * 100)
+    evaluators = list(rules.evaluators.values())
+    began = time.process_time()
+    findings = [found for evaluator in evaluators for found in evaluator.lift(event)]
+    # The bound leaves room for a busy machine and none for a square.
+    assert time.process_time() - began < 2.0
+    assert len(findings) > 3

@@ -18,7 +18,7 @@ ROWS = {
     for name in re.findall(r"`(\w+)`", line.split("|")[1])
 }
 #: Lifters whose predicates the manual does not speak of.
-_ELSEWHERE = {"behavioral", "email"}
+_ELSEWHERE = {"behavioral"}
 PREDICATES = {
     name: each
     for lifter in LIFTERS

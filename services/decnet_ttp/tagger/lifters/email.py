@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from decnet_ttp.core.source_kinds import SourceKind
-from decnet_ttp.tagger.lifters import email_attachments, email_body, email_envelope
+from decnet_ttp.tagger.lifters import (
+    email_attachments,
+    email_body,
+    email_envelope,
+    email_headers,
+    email_phish,
+)
 from decnet_ttp.tagger.predicate_lifter import (
     Hit,
     NoParameters,
@@ -59,5 +65,24 @@ class EmailLifter(PredicateLifter):
             _MAIL, email_attachments.Harmful, email_attachments.malicious_attachment
         ),
         "email_bec": holds(_MAIL, email_body.Keywords, email_body.business_email_compromise),
+        "email_many_recipients": holds(
+            _MAIL, email_envelope.Recipients, email_headers.many_recipients
+        ),
+        "email_authenticated_burst": holds(
+            _MAIL, email_envelope.Recipients, email_headers.authenticated_burst
+        ),
+        "email_scanner_relays": holds(_MAIL, email_headers.Relays, email_headers.scanner_relays),
+        "email_forged_date": holds(_MAIL, email_headers.Skew, email_headers.forged_date),
+        "email_reply_to_diversion": holds(
+            _MAIL, email_headers.Answers, email_headers.reply_to_diversion
+        ),
+        "email_brand_display_name": holds(_MAIL, NoParameters, email_phish.brand_display_name),
+        "email_brand_impersonation": holds(_MAIL, NoParameters, email_phish.brand_impersonation),
+        "email_credential_harvest": holds(_MAIL, email_phish.Lures, email_phish.credential_harvest),
+        "email_extortion": holds(_MAIL, email_phish.Lures, email_phish.extortion),
+        "email_tracking_pixel": holds(_MAIL, NoParameters, email_phish.tracking_pixel),
+        "email_disguised_executable": holds(
+            _MAIL, email_attachments.Disguise, email_attachments.disguised_executable
+        ),
         "email_encoded_payload": holds(_MAIL, email_body.Encoded, email_body.encoded_payload),
     }

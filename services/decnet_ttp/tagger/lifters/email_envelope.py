@@ -136,7 +136,7 @@ def _signals(event: event_pb2.Event) -> Iterator[str]:
         yield "spf_fail"
 
 
-def _speaks_for_another(event: event_pb2.Event) -> bool:
+def sent_openly(event: event_pb2.Event) -> bool:
     """Whether a service seems to have sent a mail openly: answers arrive, or one can leave."""
     answers = domain_part(event.email.reply_to_domain)
     known = (from_domain(event), mail_from_domain(event))
@@ -162,7 +162,7 @@ def sender_masquerade(
         return ()
     if "spf_fail" in found or (mismatch and mail.HasField("spf_pass")):
         factor = 1.0
-    elif mismatch and not _speaks_for_another(event):
+    elif mismatch and not sent_openly(event):
         factor = parameters.unchecked_factor
     else:
         return ()

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Precision of the mail rules: whole mails through importer, artifacts, tagger."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+
+from decnet_ttp.attack import load_catalogue
+from decnet_ttp.ingest.payloads import fill
+from decnet_ttp.rule_store.loader import load_pack
+from decnet_ttp.rule_store.vocabulary import Vocabulary
+from decnet_ttp.sources.eml import EmlSource
+from decnet_ttp.tagger.artifacts import Artifacts
+from decnet_ttp.tagger.evaluation import Evaluation
+from decnet_ttp.tagger.lifters.email import EmailLifter
+from decnet_ttp.tagger.messages import Messages
+from decnet_ttp.tagger.rule_set import RuleSet
+from decnet_ttp.v1 import event_pb2, scope_pb2, tagger_service_pb2
+from precision.corpora import ROOT
+
+ROWS: list[dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).parent / "mails.yaml").read_text(encoding="utf-8")
+)
+ANCHOR = scope_pb2.Anchor(attacker_uuid="6f9619ff-8b86-5d01-b42d-00cf4fc964ff")
+#: Rules whose facts only other sensors tell than a mail's own headers and parts.
+TOLD_BY_SENSORS = {"R0131", "R0132", "R0142"}
+HIGH, MEDIUM = 0.85, 0.6
+
+
+def _zip(*, locked: bool) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.txt", "a")
+    data = bytearray(packed.getvalue())
+    if locked:
+        # The mark of encryption in the header of the file and in the directory.
+        data[6] |= 1
+        data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+FILES = {
+    "pdf": b"%PDF-1.7\n1 0 obj\n",
+    "jpg": b"\xff\xd8\xff\xe0" + bytes(20),
+    "exe": b"MZ" + bytes(58) + (64).to_bytes(4, "little") + b"PE\0\0" + bytes(64),
+    "lnk": b"L\0\0\0\x01\x14\x02\0" + bytes(60),
+    "zip": _zip(locked=False),
+    "locked_zip": _zip(locked=True),
+    "page": b"<html><script>draw()</script><p>Numbers</p></html>",
+    "smuggler": b"<script>a=new Blob([atob(x)]);l.download='x.iso';l.click()</script>",
+}
+
+
+def message(row: dict[str, Any]) -> bytes:
+    """The mail that a row describes, as a receiving server stores it."""
+    mail = EmailMessage()
+    mail["Return-Path"] = f"<{row['envelope']}>"
+    mail["Received"] = (
+        "from x (x [203.0.113.9]) by mail.decoy.example; Tue, 12 Mar 2024 10:00:00 +0000"
+    )
+    verdicts = [f"{name}={row[name]}" for name in ("spf", "dkim") if name in row]
+    if verdicts:
+        mail["Authentication-Results"] = "mail.decoy.example; " + "; ".join(verdicts)
+    if "dkim" in row:
+        mail["DKIM-Signature"] = "v=1; d=x.example; b=x"
+    mail["From"] = row["from"]
+    mail["To"] = ", ".join(f"u{number}@decoy.example" for number in range(row.get("to", 1)))
+    mail["Subject"] = row["subject"]
+    mail["Date"] = row.get("date", "Tue, 12 Mar 2024 09:59:00 +0000")
+    for header, key in (("Reply-To", "reply_to"), ("X-Mailer", "mailer")):
+        if key in row:
+            mail[header] = row[key]
+    if row.get("list"):
+        mail["List-Id"] = "<all.lists.example>"
+    if "html" in row:
+        mail.set_content(row["html"], "html")
+    else:
+        mail.set_content(("QUJD" * 18 + "\n") * 100 if row["text"] == "base64" else row["text"])
+    for name, kind in row.get("files", {}).items():
+        mail.add_attachment(FILES[kind], "application", "octet-stream", filename=name)
+    return mail.as_bytes()
+
+
+@dataclass
+class Stack:
+    """Importer and tagger over one artifacts root."""
+
+    folder: Path
+    rules: RuleSet
+    evaluation: Evaluation
+
+    async def tags(self, path: Path) -> dict[str, float]:
+        """Rules that fire on a mail, each with its highest confidence."""
+        source = EmlSource(decky="mail", attacker_ip="203.0.113.9", artifacts=self.folder)
+        request = tagger_service_pb2.TagEventsRequest()
+        for sent in source.read([str(path)]):
+            event = event_pb2.Event(source_id=sent.id)
+            fill(event, "email", orjson.loads(sent.payload), frozenset())
+            request.groups.add(origin_id=sent.id, anchor=ANCHOR, decky_id="mail", events=[event])
+        answer = await self.evaluation.tag(request, self.rules)
+        assert not answer.failures
+        assert not answer.unread_messages
+        found: dict[str, float] = {}
+        for tag in (tag for group in answer.groups for tag in group.tags):
+            found[tag.rule_id] = max(found.get(tag.rule_id, 0.0), tag.confidence)
+        return found
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    catalogue = load_catalogue()
+    loaded = load_pack([ROOT / "rules"], Vocabulary(catalogue), with_examples=False)
+    lifters = [EmailLifter()]
+    rules = RuleSet.empty().changed([each.message for each in loaded.rules], (), lifters, catalogue)
+    folder = tmp_path_factory.mktemp("artifacts")
+    with Messages(Artifacts(folder, max_bytes=2**25)) as messages:
+        yield Stack(folder, rules, Evaluation(lifters, attack_release="r", messages=messages))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['subject']}-{row['from']}"[:50])
+async def test_mail_fires_exactly_its_rules(
+    stack: Stack, tmp_path: Path, row: dict[str, Any]
+) -> None:
+    path = tmp_path / "a.eml"
+    path.write_bytes(message(row))
+    assert sorted(await stack.tags(path)) == row["rules"]
+
+
+def test_every_rule_has_a_mail_and_near_misses_are_as_many(stack: Stack) -> None:
+    assert stack.rules.rules.keys() - TOLD_BY_SENSORS == {
+        rule_id for row in ROWS for rule_id in row["rules"]
+    }
+    assert sum(not row["rules"] for row in ROWS) >= len(ROWS) * 2 // 5
+
+
+@pytest.mark.shared
+async def test_labelled_mails_bear_out_the_confidence_of_each_rule(
+    stack: Stack, shared_dir: Path
+) -> None:
+    """Unwanted mail counts as right, wanted mail as wrong, of which nothing is said at all."""
+    right: Counter[tuple[str, str]] = Counter()
+    wrong: Counter[tuple[str, str]] = Counter()
+    found: Counter[str] = Counter()
+    for folder in sorted((shared_dir / "data" / "mail").iterdir()):
+        wanted = "ham" in folder.name
+        for path in sorted(folder.glob("*.eml")):
+            tags = await stack.tags(path)
+            found[folder.name] += bool(tags)
+            for rule_id, confidence in tags.items():
+                band = "high" if confidence >= HIGH else "medium" if confidence >= MEDIUM else "low"
+                (wrong if wanted else right)[rule_id, band] += 1
+    for (rule_id, band), count in (right + wrong).items():
+        least = {"high": 0.95, "medium": 0.8, "low": 0.0}[band]
+        assert right[rule_id, band] / count >= least, (rule_id, band)
+    assert not wrong
+    assert found["phishing"] >= 35
+    assert len({rule_id for rule_id, _ in right}) >= 10
