@@ -9,16 +9,18 @@ without the label were read by hand; `tests/precision/judged.yaml` says what was
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 
 from decnet_ttp.attack import Catalogue, UnknownTechniqueError, packaged_catalogue
-from decnet_ttp.cli.corpus import Row, read_rows
+from decnet_ttp.cli.corpus import Row, row_of
 from decnet_ttp.cli.offline_tagger import OfflineTagger, in_batches
 from decnet_ttp.rule_store.loader import load_pack
 from decnet_ttp.rule_store.vocabulary import Vocabulary
@@ -107,7 +109,9 @@ def _wanted(row: Row, catalogue: Catalogue) -> frozenset[str]:
 
 async def _look(tagger: OfflineTagger, path: Path, catalogue: Catalogue) -> list[Seen]:
     found = []
-    for batch in in_batches(read_rows([path])):
+    with gzip.open(path) as lines:
+        rows = [row_of(orjson.loads(line), str(path)) for line in lines]
+    for batch in in_batches(rows):
         for tagged in await tagger.tag(batch):
             emitted: dict[str, set[str]] = {}
             for tag in tagged.tags:
