@@ -89,6 +89,22 @@ def test_session_tells_its_record_and_what_its_client_is() -> None:
     assert "attackers" not in message
 
 
+def test_clock_that_was_set_back_makes_no_session_that_is_refused() -> None:
+    payload = {
+        "attacker_ip": "192.0.2.1",
+        "session_id": "s1",
+        "started_at": "2026-03-05T11:01:00Z",
+        "ended_at": "2026-03-05T11:00:00Z",
+        "hassh": "ab" * 16,
+    }
+    message = told("attacker.session.ended", payload)
+    for entry, first, last in (
+        (message["sessions"][0], "start_time", "end_time"),
+        (message["facts"][0], "first_seen_time", "last_seen_time"),
+    ):
+        assert (entry[first], entry[last]) == ("2026-03-05T11:00:00Z", "2026-03-05T11:01:00Z")
+
+
 @pytest.mark.parametrize(
     ("kind", "payload", "expected"),
     [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -52,6 +52,7 @@ _NAMES: dict[pb.FactKind, tuple[str, ...]] = {
     pb.FACT_KIND_TOOL_GUESS: ("tool_guess", "tool_guesses"),
     pb.FACT_KIND_TCP_FINGERPRINT: ("tcp_fingerprint", "tcpfp", "tcpfp_hash", "tcpfp_raw"),
 }
+_KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names}
 _BANNERS = ("ssh_banner", "ssh_client_banner", "client_banner", "client_version")
 _COUNTRIES = ("country_code", "country", "attacker_country")
 _ASNS = ("asn", "attacker_asn", "as_number")
@@ -99,19 +100,16 @@ def facts_of(payload: Mapping[str, Any], *, probe: str = "", ip: str = "") -> It
         probe: Name of the probe that made it, empty for other messages.
         ip: Canonical address of the attacker, empty when unknown.
     """
-    for kind, names in _NAMES.items():
-        for name in names:
-            if name in payload:
-                yield from _hashes(kind, texts(payload[name]))
+    for name in payload.keys() & _KIND_OF:
+        yield from _hashes(_KIND_OF[name], texts(payload[name]))
     if probe in _PROBES:
         yield from _hashes(_PROBES[probe], [first_text(payload, *_RESULTS)])
-    yield from _behaviour(payload)
-    yield from _origin(payload)
-    yield from _banners(payload)
-    yield from _endpoints(payload, ip)
-    yield from _files(payload)
-    yield from _mail(payload)
-    yield from _http(payload)
+    for names, read in _READERS:
+        # Most messages have few of them, and there are many messages.
+        if not names.isdisjoint(payload):
+            yield from read(payload)
+    if not _ENDPOINT_NAMES.isdisjoint(payload):
+        yield from _endpoints(payload, ip)
     if probe == _LEAK:
         yield from _leak(payload)
 
@@ -266,3 +264,22 @@ def _leak(payload: Mapping[str, Any]) -> Iterator[Fact]:
     count = payload.get("leak_count") or payload.get("count")
     times = count if isinstance(count, int) and 0 < count < 2**31 else 1
     yield Fact(pb.FACT_KIND_IPV6_LINK_LOCAL, address, _attributes(payload, **names), times)
+
+
+_READERS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any]], Iterator[Fact]]], ...] = (
+    (
+        frozenset({"os_guess", "os_genre", "behavior_class", "behaviour_class"}),
+        _behaviour,
+    ),
+    (frozenset((*_COUNTRIES, *_ASNS)), _origin),
+    (frozenset(_BANNERS), _banners),
+    (frozenset({"payloads", "attachment_sha256s"}), _files),
+    (frozenset({"rcpt_domains"}), _mail),
+    (frozenset({"http_requests", "http_quirks", "http_quirk", "header_order", "headers"}), _http),
+)
+_ENDPOINT_NAMES = frozenset(
+    {
+        *("c2_endpoint", "c2_endpoints", "c2_host", "c2_ip"),
+        *("threatfox_ioc", "threatfox_iocs", "feodo_listed"),
+    }
+)

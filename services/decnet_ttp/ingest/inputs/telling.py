@@ -49,6 +49,9 @@ def tell_session(upstream: Upstream, update: DirectoryUpdate) -> None:
     payload = upstream.payload
     last = moment_of(upstream, "ended_at", "ts", "started_at")
     first = moment_of(upstream, "started_at", "ended_at", "ts")
+    if (first.seconds, first.nanos) > (last.seconds, last.nanos):
+        # A sensor's clock may be set back in the middle of a session.
+        first, last = last, first
     session_id = identifier(payload.get("session_id"))
     if upstream.names_attacker or not session_id:
         update.seen(upstream, first=first, last=last)
