@@ -191,6 +191,7 @@ def _run(
 
 def _import(source: Source, paths: tuple[str, ...], work: _Import) -> int:
     """Runs one import; returns the exit code."""
+    from decnet_ttp.sources.backlog import BacklogStuckError
     from decnet_ttp.sources.publish import Published, PublishUnacknowledgedError
 
     counts = Published()
@@ -214,7 +215,7 @@ def _import(source: Source, paths: tuple[str, ...], work: _Import) -> int:
             except BusUnreachableError as error:
                 click.echo(f"decnet-ttp: {error}", err=True)
                 return 1
-            except PublishUnacknowledgedError as error:
+            except (PublishUnacknowledgedError, BacklogStuckError) as error:
                 failure = str(error)
     report(
         source.tally,
@@ -235,8 +236,11 @@ def _import(source: Source, paths: tuple[str, ...], work: _Import) -> int:
 async def _publish(
     messages: Iterator[Upstream], counts: Published, work: _Import, progress: Progress
 ) -> None:
+    from decnet_ttp.runtime.bus import EVENTS_STREAM, INGEST_DURABLE
+    from decnet_ttp.sources.backlog import Backlog
     from decnet_ttp.sources.publish import Publisher
 
     async with open_bus(work.settings, work.deadline_s) as bus:
-        publisher = Publisher(bus.js, deadline_s=work.deadline_s, counts=counts)
+        backlog = Backlog(bus.js, EVENTS_STREAM, INGEST_DURABLE, patience_s=work.deadline_s)
+        publisher = Publisher(bus.js, deadline_s=work.deadline_s, counts=counts, backlog=backlog)
         await publisher.publish_all(messages, progress.update)

@@ -192,6 +192,8 @@ async def _follow(
     counts: Published,
     tally: Tally,
 ) -> None:
+    from decnet_ttp.runtime.bus import EVENTS_STREAM, INGEST_DURABLE
+    from decnet_ttp.sources.backlog import Backlog, BacklogStuckError
     from decnet_ttp.sources.follow import follow
     from decnet_ttp.sources.publish import Publisher, PublishUnacknowledgedError
 
@@ -201,14 +203,17 @@ async def _follow(
         loop.add_signal_handler(number, stop.set)
     told = _Problems(tally)
     async with open_bus(settings, deadline_s) as bus:
+        backlog = Backlog(bus.js, EVENTS_STREAM, INGEST_DURABLE, patience_s=deadline_s)
 
         async def publish(messages: Sequence[Upstream]) -> None:
             told.tell()
             while True:
                 try:
-                    publisher = Publisher(bus.js, deadline_s=deadline_s, counts=counts)
+                    publisher = Publisher(
+                        bus.js, deadline_s=deadline_s, counts=counts, backlog=backlog
+                    )
                     await publisher.publish_all(iter(messages))
-                except PublishUnacknowledgedError as error:
+                except (PublishUnacknowledgedError, BacklogStuckError) as error:
                     # The log keeps what is not published, so there is no hurry to give up.
                     click.echo(f"decnet-ttp: still waiting for the bus: {error}", err=True)
                 else:

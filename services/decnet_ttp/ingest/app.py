@@ -23,6 +23,7 @@ from decnet_ttp.ingest.shelf import DUE_SUBJECTS, NatsShelf
 from decnet_ttp.ingest.submission import Submission
 from decnet_ttp.runtime.bus import (
     EVENTS_STREAM,
+    INGEST_DURABLE,
     PARKED_STREAM,
     Bus,
     connect_bus,
@@ -37,8 +38,7 @@ from decnet_ttp.v1 import (
     tag_store_service_pb2_grpc,
 )
 
-#: Names of the durable consumers that all replicas share.
-DURABLE = "decnet-ttp-ingest"
+#: Durable consumer of what waited, which all replicas share.
 DURABLE_PARKED = "decnet-ttp-ingest-parked"
 
 #: Waiting for a tagger, in seconds: soon at first, every few minutes while it stays away, and
@@ -81,7 +81,7 @@ async def run(settings: Settings) -> None:
         )
         servicer = IngestServicer(
             bus=bus,
-            durable=DURABLE,
+            durable=INGEST_DURABLE,
             counters=counters,
             dispatcher=dispatcher,
             submission=Submission(directory=directory, dispatcher=dispatcher, tag_store=tag_store),
@@ -89,7 +89,7 @@ async def run(settings: Settings) -> None:
             backfill=Backfill(bus, pipeline),
         )
         opened = asyncio.Event()
-        figures = Figures(bus, durable=DURABLE, counters=counters, dispatcher=dispatcher)
+        figures = Figures(bus, durable=INGEST_DURABLE, counters=counters, dispatcher=dispatcher)
         server = Server(
             settings,
             name="ingest",
@@ -121,7 +121,7 @@ def _feeds(settings: Settings, bus: Bus) -> tuple[Feed, Feed]:
         Feed(
             bus,
             stream=EVENTS_STREAM,
-            durable=DURABLE,
+            durable=INGEST_DURABLE,
             subjects=SUBJECTS,
             ack_wait_s=settings.ingest_ack_wait_s,
         ),

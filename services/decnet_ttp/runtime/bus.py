@@ -39,6 +39,8 @@ EVENTS_SUBJECTS = ("attacker.>", "identity.>", "credential.>", "campaign.>", "em
 TTP_SUBJECTS = ("ttp.>", "attribution.>")
 DLQ_SUBJECTS = ("dlq.ttp.>",)
 PARKED_SUBJECTS = ("parked.ttp.>",)
+#: Durable consumer of the input stream that all replicas of ingest share.
+INGEST_DURABLE = "decnet-ttp-ingest"
 #: Subject of an attacker's last intel record, before its UUID.
 INTEL_PREFIX = "intel.ttp."
 

@@ -14,6 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from decnet_ttp.sources.backlog import Backlog, BacklogStuckError
 from decnet_ttp.sources.protocol import Upstream
 
 CHUNK_MESSAGES: Final = 500
@@ -83,6 +84,7 @@ class Publisher:
         deadline_s: float = DEADLINE_S,
         ack_wait_s: float = ACK_WAIT_S,
         counts: Published | None = None,
+        backlog: Backlog | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Takes a context whose connection reconnects by itself.
@@ -92,6 +94,7 @@ class Publisher:
             deadline_s: how long one chunk is tried, across the server's restarts.
             ack_wait_s: how long one attempt waits for acknowledgements.
             counts: added to, so that the caller has them even when publishing fails.
+            backlog: waited for while too much of the stream is unread; None waits for nothing.
             clock: epoch seconds, for messages whose log tells no time.
         """
         self.counts = Published() if counts is None else counts
@@ -99,6 +102,7 @@ class Publisher:
         self._deadline_s = deadline_s
         self._ack_wait_s = ack_wait_s
         self._clock = clock
+        self._backlog = backlog
         self._slots = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
 
     async def publish_all(
@@ -115,6 +119,7 @@ class Publisher:
 
         Raises:
             PublishUnacknowledgedError: the deadline passed for some message.
+            BacklogStuckError: nobody reads what is on the bus.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -124,10 +129,12 @@ class Publisher:
                     if not chunk:
                         return
                     on_chunk()
+                    if self._backlog is not None:
+                        await self._backlog.wait_for_room(sum(len(out.envelope) for out in chunk))
                     tasks.create_task(self._publish_chunk(chunk, on_chunk))
         except BaseExceptionGroup as group:
             # Not `except*`: what is raised in one is wrapped in a group before Python 3.11.4.
-            given_up, rest = group.split(PublishUnacknowledgedError)
+            given_up, rest = group.split((PublishUnacknowledgedError, BacklogStuckError))
             if rest is not None or given_up is None:
                 raise
             raise given_up.exceptions[0] from None
