@@ -162,3 +162,22 @@ async def test_changed_data_of_a_lifter_has_its_rules_looked_at(tmp_path: Path) 
     edited = await rules("diff", old, new, "--corpus", corpus, "--json")
     assert edited.json()["rules_changed"] == sorted(p.stem for p in (old / "ttp").iterdir())
     assert edited.code == 0
+
+
+async def test_an_edited_step_is_an_edit(tmp_path: Path) -> None:
+    """Rules with steps are compared by their steps, as others by their conditions."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, at_least in ((old, 3), (new, 2)):
+        folder.mkdir()
+        text = (SHIPPED / "ttp" / "R0151.yaml").read_text(encoding="utf-8")
+        text = text.replace("at_least: 3", f"at_least: {at_least}")
+        text = text[: text.index("  no_match:")] + (
+            "  no_match:\n    - timeline: [{auth_attempt: {result: failure}}]\n"
+        )
+        (folder / "R0151.yaml").write_text(text, encoding="utf-8")
+    attempts = [{"username": "a", "result": each} for each in ("failure", "failure", "success")]
+    row = {"id": "s", "source_kind": "session", "payload": {"auth_attempts": attempts}}
+    corpus = write_rows(tmp_path / "c.jsonl", row)
+    done = await rules("diff", old, new, "--corpus", corpus, "--json")
+    assert done.code == 1
+    assert {key: value[0] for key, value in summary(done.json()).items()} == {"R0151": 1}

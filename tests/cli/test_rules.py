@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from decnet_ttp.attack.loader import load_catalogue
+from decnet_ttp.cli.rule_tables import examples_of, print_rule
 from decnet_ttp.rule_store.database import Database
+from decnet_ttp.rule_store.loader import load_pack
 from decnet_ttp.rule_store.postgres_states import PostgresStates
 from decnet_ttp.rule_store.rule_book import RuleBook
 from decnet_ttp.rule_store.state_plane import StatePlane
@@ -24,6 +26,8 @@ from decnet_ttp.rule_store.vocabulary import Vocabulary
 from decnet_ttp.v1 import rule_pb2
 from rule_store.serving import Store, until
 from rule_store.serving import serving as serve
+
+SHIPPED = Path(__file__).parents[2] / "rules"
 
 FIXTURES = Path(__file__).parent.parent / "rule_store"
 SOUND = FIXTURES / "rules"
@@ -209,6 +213,29 @@ async def test_list_as_json_is_one_array_of_rules(store: Store) -> None:
     assert found[0]["rule_version"] == 3
     assert found[0]["state"]["mode"] == "RULE_MODE_ENABLED"
     assert found[0]["load_error"] == ""
+
+
+def test_a_timeline_is_shown_step_by_step_with_its_examples(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = SHIPPED / "ttp" / "R0151.yaml"
+    rule = load_pack([path], Vocabulary(load_catalogue())).rules[0].message
+    print_rule(rule, examples_of(rule))
+    shown = capsys.readouterr().out
+    assert (
+        "  steps of one session in this order within 600 s\n"
+        "    failed_log_ins, at least 3\n"
+        "      auth_attempt\n"
+        "        result equals failure\n"
+        "    log_in\n"
+        "      auth_attempt\n"
+        "        result equals success\n"
+    ) in shown
+    assert (
+        "must not match\n  at 0 s auth_attempt username: root, result: failure; "
+        "at 2 s auth_attempt username: root, result: failure; "
+        "at 6 s auth_attempt username: root, result: success\n"
+    ) in shown
 
 
 async def test_show_has_definition_examples_and_state(store: Store) -> None:

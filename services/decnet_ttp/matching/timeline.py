@@ -230,6 +230,10 @@ class SessionTimelines:
         self._gathered: dict[str, _Gathered] = {}
         self._known_ns: dict[str, int] = {}
 
+    def __bool__(self) -> bool:
+        """Whether any step was met."""
+        return bool(self._gathered)
+
     def take(
         self, rule: rule_pb2.Rule, step: StepOf, event: event_pb2.Event, position: int
     ) -> None:
@@ -269,6 +273,13 @@ class SessionTimelines:
 
     def fired(self) -> Iterator[TimelineResult]:
         """Yield the rules that fire, in the order of their ids."""
+        return filter(None, self.fired_one_by_one())
+
+    def fired_one_by_one(self) -> Iterator[TimelineResult | None]:
+        """Yield once for each rule whose steps were all met: itself, or None when it is silent.
+
+        A caller that has other things to do may do them in between.
+        """
         for _, found in sorted(self._gathered.items()):
             timeline = found.timeline
             if timeline.session is not None and not found.session:
@@ -276,8 +287,7 @@ class SessionTimelines:
             if len({hit.step for hit in found.hits}) < len(timeline.steps):
                 continue
             matched, steps = _run(timeline, found.hits)
-            if matched:
-                yield TimelineResult(found.rule, True, steps)
+            yield TimelineResult(found.rule, True, steps) if matched else None
 
     def result(self, rule: rule_pb2.Rule, timeline: Timeline) -> TimelineResult:
         """Return how the session went by one rule, whether it fires or not."""

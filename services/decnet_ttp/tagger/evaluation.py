@@ -8,7 +8,7 @@ import itertools
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,21 +99,14 @@ class _Answers:
                 out.anchor.attacker_uuid = ""
         return out
 
-    def fired(self) -> Iterator[tuple[event_pb2.Event, Finding]]:
-        """Yield the rules whose timeline the session fulfils, with the session's own event.
+    def session(self) -> event_pb2.Event | None:
+        """Return the session's own event.
 
-        Of a group without that event nothing can be said: it is the rest of a session too large
-        for one request.
+        Of a group without one nothing can be said by its timeline: it is the rest of a session
+        too large for one request.
         """
-        results = list(self.timelines.fired())
-        if not results:
-            return
-        session = next((e for e in self.group.events if e.source_kind == SourceKind.SESSION), None)
-        if session is None:
-            return
-        for result in results:
-            evidence = timeline_evidence(session, result.steps)
-            yield session, Finding(result.rule, evidence, range(len(result.rule.emissions)))
+        events = self.group.events
+        return next((e for e in events if e.source_kind == SourceKind.SESSION), None)
 
 
 def _write_shift(
@@ -197,12 +190,26 @@ class Evaluation:
                             self._settle(batch, answers, event, finding)
                 # What was read of one mail is not kept while others are evaluated.
                 event.ClearField("mail_content")
-            for session, finding in answers.fired():
-                self._settle(batch, answers, session, finding)
+            await self._finish(batch, answers)
         self.statistics.until_sample = until_sample
         took_s = time.monotonic() - began_s
         self.statistics.count_batch(rules, kinds, began_s=now_s, took_s=took_s)
         return response
+
+    async def _finish(self, batch: _Batch, answers: _Answers) -> None:
+        """Settle the rules whose timeline the session of a group fulfils."""
+        session = answers.session() if answers.timelines else None
+        if session is None:
+            return
+        looked_s = time.monotonic()
+        for result in answers.timelines.fired_one_by_one():
+            if result is not None:
+                evidence = timeline_evidence(session, result.steps)
+                emissions = range(len(result.rule.emissions))
+                self._settle(batch, answers, session, Finding(result.rule, evidence, emissions))
+            if time.monotonic() - looked_s > _MAX_HOLD_S:
+                await asyncio.sleep(0)
+                looked_s = time.monotonic()
 
     async def _attach(
         self,
