@@ -19,6 +19,7 @@ DEFAULTS = {
     "tls_cert": None,
     "tls_key": None,
     "token_file": None,
+    "access_file": None,
     "tag_store": "",
     "rule_store": "",
     "ingest": "",

@@ -9,8 +9,10 @@ import grpc
 import tenacity
 
 from decnet_ttp.core.errors import AbortedError, UnavailableError
+from decnet_ttp.runtime.bearer import read_token, senders
 from decnet_ttp.runtime.boundary import from_rpc_error
-from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.config import Settings, SettingsError
+from decnet_ttp.runtime.listening import host_and_port, is_loopback
 from decnet_ttp.runtime.server import MAX_MESSAGE_BYTES
 from decnet_ttp.runtime.tracing import call_metadata
 
@@ -59,20 +61,43 @@ def open_channel(target: str, settings: Settings) -> grpc.aio.Channel:
 
     Args:
         target: `unix:/path` or `host:port`.
-        settings: Certificates to use beyond this host.
+        settings: Certificates and token to use beyond this host.
+
+    Raises:
+        SettingsError: The token cannot be used.
     """
     options = list(_OPTIONS)
     if target.startswith("unix:"):
         options.append(("grpc.default_authority", "localhost"))
         return grpc.aio.insecure_channel(target, options=options)
+    token = _token(target, settings)
     if settings.tls_ca is None:
-        return grpc.aio.insecure_channel(channel_target(target), options=options)
+        return grpc.aio.insecure_channel(
+            channel_target(target), options=options, interceptors=senders(token) if token else None
+        )
     credentials = grpc.ssl_channel_credentials(
         root_certificates=settings.tls_ca.read_bytes(),
         private_key=settings.tls_key.read_bytes() if settings.tls_key else None,
         certificate_chain=settings.tls_cert.read_bytes() if settings.tls_cert else None,
     )
+    if token:
+        credentials = grpc.composite_channel_credentials(
+            credentials, grpc.access_token_call_credentials(token)
+        )
     return grpc.aio.secure_channel(channel_target(target), credentials, options=options)
+
+
+def _token(target: str, settings: Settings) -> str | None:
+    if settings.token_file is None:
+        return None
+    parts = host_and_port(target.removeprefix("dns:///"))
+    near = parts is not None and is_loopback(parts[0])
+    if settings.tls_ca is None and not settings.insecure and not near:
+        raise SettingsError(
+            "token_file would be sent without TLS for all to read; set tls_ca, or insecure=true "
+            "inside a network you trust"
+        )
+    return read_token(settings.token_file)
 
 
 async def call(

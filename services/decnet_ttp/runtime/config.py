@@ -102,6 +102,11 @@ class Settings:
     tls_cert: Path | None = _setting("Certificate of this process.", parse=Path)
     tls_key: Path | None = _setting("Key of that certificate.", parse=Path)
     token_file: Path | None = _setting("File with the bearer token a client sends.", parse=Path)
+    access_file: Path | None = _setting(
+        "File with the bearer tokens a server takes, a role (reader, operator or service) and a "
+        "token a line; unset: it asks for none. On Unix sockets and loopback it never does.",
+        parse=Path,
+    )
 
     tag_store: str = _setting("gRPC target of the tag-store.", "")
     rule_store: str = _setting("gRPC target of the rule-store.", "")

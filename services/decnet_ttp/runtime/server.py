@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection
 
 from decnet_ttp import program_version
 from decnet_ttp.runtime import tracing
+from decnet_ttp.runtime.access import AccessInterceptor, read_access
 from decnet_ttp.runtime.boundary import ErrorInterceptor
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.figures import Collect, Family, Figure, Progress, gauge
@@ -87,12 +88,13 @@ class Server:
         self._name = name
         self._progress = progress
         self._metrics = metrics
+        self._access = _access(settings)
         self._server = grpc.aio.server(
-            interceptors=(
-                [TracingInterceptor(), ErrorInterceptor()]
-                if settings.otel_endpoint
-                else [ErrorInterceptor()]
-            ),
+            interceptors=[
+                *([TracingInterceptor()] if settings.otel_endpoint else []),
+                ErrorInterceptor(),
+                *([self._access] if self._access else []),
+            ],
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -275,6 +277,7 @@ class Server:
                 ("service", "version"),
             ),
             gauge("ready", "1 while the service can do its work.", float(bool(self._serving))),
+            *([self._access.figures()] if self._access else []),
         ]
 
     async def _run_tasks(self, ready: Ready, tasks: Sequence[Task]) -> None:
@@ -306,6 +309,16 @@ class Server:
         finally:
             running.cancel()
             stopping.cancel()
+
+
+def _access(settings: Settings) -> AccessInterceptor | None:
+    """Return what asks callers for tokens; None where only this host can call."""
+    if settings.access_file is None or settings.listen.startswith("unix:"):
+        return None
+    parts = host_and_port(settings.listen)
+    if parts is not None and is_loopback(parts[0]):
+        return None
+    return AccessInterceptor(read_access(settings.access_file))
 
 
 def _server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
