@@ -15,10 +15,12 @@ import nats
 import pytest
 import pytest_asyncio
 from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from decnet_ttp.embedded.nats import _find_binary
 from decnet_ttp.runtime.bus import (
     EVENTS_STREAM,
+    INGEST_DURABLE,
     MAX_PAYLOAD_BYTES,
     Bus,
     connect_bus,
@@ -86,6 +88,16 @@ async def test_sensor_adds_events_and_learns_that_they_arrived(services: Bus, se
     acknowledged = await sensor.js.publish("attacker.session.ended", b"{}")
     assert acknowledged.stream == EVENTS_STREAM
     assert (await services.js.stream_info(EVENTS_STREAM)).state.messages == before + 1
+
+
+async def test_sensor_sees_how_far_ingest_is_behind(services: Bus, sensor: Bus) -> None:
+    """An import waits by it."""
+    config = ConsumerConfig(durable_name=INGEST_DURABLE, ack_policy=AckPolicy.EXPLICIT)
+    await services.js.add_consumer(EVENTS_STREAM, config)
+    before = (await sensor.js.consumer_info(EVENTS_STREAM, INGEST_DURABLE)).num_pending or 0
+    await sensor.js.publish("attacker.session.ended", b"{}")
+    after = await sensor.js.consumer_info(EVENTS_STREAM, INGEST_DURABLE)
+    assert after.num_pending == before + 1
 
 
 async def test_message_of_the_largest_size_fits(services: Bus, sensor: Bus) -> None:

@@ -19,6 +19,7 @@ from nats.js.errors import NotFoundError
 MOST_UNREAD: Final = 0.5
 #: Looked at again after that share of the bound was published.
 _LOOK_AFTER: Final = 1 / 32
+_UNSEEN: Final = 64.0 * 1024 * 1024
 _POLL_S: Final = 0.2
 
 
@@ -76,7 +77,9 @@ class Backlog:
                 try:
                     unread, share, bound = await self._look()
                 except (nats.errors.Error, JetStreamError, TimeoutError, OSError):
-                    # Publishing finds out by itself that the bus is away, and waits.
+                    # Publishing finds out by itself that the bus is away, and waits. One that does
+                    # not let us look is not asked all the time.
+                    self._free = _UNSEEN
                     return
                 if share <= MOST_UNREAD:
                     self._free = bound * _LOOK_AFTER
