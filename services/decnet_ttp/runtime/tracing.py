@@ -23,6 +23,7 @@ Carrier = Mapping[str, str]
 STEPS: Final = {
     "/decnet_ttp.v1.DirectoryService/ResolveAttackers": "ttp.directory.resolve",
     "/decnet_ttp.v1.DirectoryService/ResolveIdentities": "ttp.directory.resolve",
+    "/decnet_ttp.v1.DirectoryService/UpdateDirectory": "ttp.directory.update",
     "/decnet_ttp.v1.TaggerService/TagEvents": "ttp.eval",
     "/decnet_ttp.v1.TagStoreService/InsertTags": "ttp.tag.write",
     "/decnet_ttp.v1.RuleStoreService/SetRuleState": "ttp.rule.state.change",
