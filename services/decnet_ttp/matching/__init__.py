@@ -9,14 +9,8 @@ from decnet_ttp.matching.errors import RuleInvalidError
 from decnet_ttp.matching.evaluator import Match, Span
 from decnet_ttp.matching.explain import Outcome, explain
 from decnet_ttp.matching.pack import CompiledRule, RulePack, check
-from decnet_ttp.matching.timeline import (
-    PART_KINDS,
-    SessionTimelines,
-    StepOf,
-    StepTaken,
-    TimelineResult,
-    kinds_read,
-)
+from decnet_ttp.matching.session_timelines import SessionTimelines, StepTaken, TimelineResult
+from decnet_ttp.matching.timeline import PART_KINDS, StepOf, kinds_read
 
 __all__ = [
     "DERIVED_FIELDS",

@@ -14,13 +14,8 @@ from decnet_ttp.matching.atoms import Atom, AtomKey
 from decnet_ttp.matching.conditions import ConditionTree, compile_condition
 from decnet_ttp.matching.errors import RuleInvalidError
 from decnet_ttp.matching.evaluator import KindEvaluator, Match, Member
-from decnet_ttp.matching.timeline import (
-    SessionTimelines,
-    Timeline,
-    TimelineResult,
-    compile_timeline,
-    kinds_read,
-)
+from decnet_ttp.matching.session_timelines import SessionTimelines, TimelineResult
+from decnet_ttp.matching.timeline import Timeline, compile_timeline, kinds_read
 from decnet_ttp.v1 import event_pb2, rule_pb2
 
 
