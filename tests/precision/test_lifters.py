@@ -80,6 +80,16 @@ def test_every_rule_has_a_row(rules: RuleSet) -> None:
     assert rules.rules.keys() == {rule_id for row in ROWS for rule_id in row["rules"]}
 
 
+@pytest.mark.parametrize(
+    "kind", sorted({str(kind) for lifter in LIFTERS for kind in lifter().source_kinds})
+)
+def test_every_kind_has_what_must_fire_and_what_must_not(kind: str) -> None:
+    # A token that is touched always says so: R0068 beside nothing else is what must not fire more.
+    own = [bool(set(row["rules"]) - {"R0068"}) for row in ROWS if row["kind"] == kind]
+    assert own.count(True) >= 2
+    assert own.count(False) >= 2
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("corpus", "share"),

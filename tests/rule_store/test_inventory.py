@@ -46,3 +46,7 @@ def test_no_rule_written_for_the_inventory_is_left_out() -> None:
     answering = {rule_id for row in ROWS for rule_id in row[2].split(", ")}
     written = {f"R{number:04}" for number in (*range(60, 130), *range(160, 200))}
     assert (written & RULES.keys()) - answering == set()
+
+
+def test_every_rule_of_the_predecessors_table_is_there() -> None:
+    assert {f"R{number:04}" for number in range(1, 60)} - RULES.keys() == set()
