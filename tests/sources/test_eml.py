@@ -49,6 +49,7 @@ KEYS = [
     "reply_to_domain",
     "mailing_list",
     "date_lag_s",
+    "received_at",
 ]
 RECEIVED = (
     "from mx.evil.example (mx.evil.example [9.9.9.9]) by mail.decoy.example with ESMTP; "
@@ -116,6 +117,7 @@ def test_mail_is_described_without_its_content(tmp_path: Path) -> None:
         "reply_to_domain": "",
         "mailing_list": False,
         "date_lag_s": None,
+        "received_at": "2024-03-12T09:00:00.000000Z",
     }
     assert b"alice" not in message.payload
     assert source.tally.mails == 1

@@ -237,6 +237,7 @@ class EmlSource:
             "reply_to_domain": first_domain(mail, "Reply-To"),
             "mailing_list": is_bulk(mail),
             "date_lag_s": date_lag_s(mail),
+            "received_at": ts,
         }
         at = epoch(ts) if ts else None
         return Upstream.of(TOPIC, TYPE, payload["source_id"], payload, at, 0)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import unicodedata
 from functools import cache, lru_cache
+from importlib import import_module
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import idna
-from confusable_homoglyphs import confusables
 from publicsuffixlist import PublicSuffixList
 
 _MAX_HOST: Final = 253
@@ -24,6 +24,12 @@ _ACE: Final = "xn--"
 @cache
 def _suffixes() -> PublicSuffixList:
     return PublicSuffixList()
+
+
+@cache
+def _confusables() -> Any:
+    # Its tables take 15 MB; most processes that load this module never see a name they are for.
+    return import_module("confusable_homoglyphs.confusables")
 
 
 def domain_part(text: str) -> str:
@@ -122,7 +128,7 @@ def _letters(label: str) -> str:
 
 def _deceives(label: str, *, whole: bool) -> bool:
     letters = "".join(char for char in label if char.isalpha())[:_MAX_HOST]
-    if confusables.is_mixed_script(letters):
+    if _confusables().is_mixed_script(letters):
         return True
     return whole and not _is_accented_latin(letters) and skeleton(letters).isascii()
 
@@ -153,7 +159,7 @@ def _latin(char: str) -> str:
     base = unicodedata.normalize("NFKD", char)[0]
     if base.isascii():
         return base
-    found = confusables.is_confusable(char, preferred_aliases=["latin"])
+    found = _confusables().is_confusable(char, preferred_aliases=["latin"])
     if not found:
         return char
     like = (each["c"] for each in found[0]["homoglyphs"] if each["c"].isascii())

@@ -34,6 +34,8 @@ from decnet_ttp.tagger.lifters.behavioral_values import (
     Reading,
     Tool,
 )
+from decnet_ttp.tagger.lifters.email_evidence import evidence_of
+from decnet_ttp.tagger.lifters.email_text import raw_body_of
 from decnet_ttp.tagger.lifters.known_files import FileList, known_file
 from decnet_ttp.tagger.predicate_lifter import (
     Hit,
@@ -106,10 +108,10 @@ def data_destruction(event: event_pb2.Event, parameters: NoParameters) -> tag_pb
 def ransom(event: event_pb2.Event, parameters: Note) -> tag_pb2.Evidence | None:
     """A note demands payment to an address; a database may be where it was left."""
     if event.source_kind == SourceKind.EMAIL:
-        text = f"{event.email.subject}\n{extra_text(event, 'body_text')}"
+        text = f"{event.email.subject}\n{raw_body_of(event)}"
     else:
         payload = event.session
-        body = extra_text(event, "body_text")
+        body = raw_body_of(event)
         text = f"{payload.note_text}\n{body}\n{payload.op_text}"
     found = ransom_note(text, parameters.keywords)
     if found is None:
@@ -117,16 +119,7 @@ def ransom(event: event_pb2.Event, parameters: Note) -> tag_pb2.Evidence | None:
     keywords, wallets = found
     if event.source_kind != SourceKind.EMAIL:
         return _session(event, *wallets, *keywords)
-    evidence, mail = tag_pb2.Evidence(), event.email
-    shown = evidence.email
-    shown.body_sha256 = mail.body_sha256[:MAX_NAME]
-    shown.rcpt_count = mail.rcpt_count
-    shown.rcpt_domains.extend(
-        sorted({domain[:MAX_NAME].lower() for domain in mail.rcpt_domains[:_MAX_ITEMS]})
-    )
-    shown.matched_signals.extend(wallets)
-    shown.matched_body_keywords.extend(keywords)
-    return evidence
+    return evidence_of(event, signals=wallets, body_keywords=keywords)
 
 
 def _exfil_over_web(parameters: Outflow, rule: rule_pb2.Rule, rules_dir: Path | None) -> Test:
