@@ -17,24 +17,35 @@ IDENTITY_SCOPE, CAMPAIGN_SCOPE = 1, 2
 #: Part of an identity that counts for no campaign, and of every campaign.
 NO_PART = "'00000000-0000-0000-0000-000000000000'::uuid"
 
-#: Members that are marked: `kind`, `uuid`.
+#: Members of marks `c` and the days that may have changed of them.
 MARKED = """
-    SELECT DISTINCT c.kind, u.uuid
-    FROM scope_changes c CROSS JOIN LATERAL unnest(c.members) AS u (uuid)
+    SELECT c.kind, u.uuid, min(c.from_day) AS from_day, max(c.to_day) AS to_day
+    FROM {marks} c CROSS JOIN LATERAL unnest(c.members) AS u (uuid)
+    {where} GROUP BY c.kind, u.uuid
 """
 
 # S608 below: the statements are put together from constants of this module; values are bound.
 #: For whom each of `{members}` counts, and for whom it was counted. A merged identity belongs to
-#: the campaign of the one it was merged into, to its own if that one has none.
+#: the campaign of the one it was merged into, to its own if that one has none. Of whoever moved all
+#: days are another's now, whatever was marked.
 MEMBERSHIP = """
-    SELECT d.kind, d.uuid, m.identity_uuid AS had_identity, m.campaign_uuid AS had_campaign,
-        coalesce(i.root_uuid, i.uuid) AS identity,
-        coalesce(r.campaign_uuid, i.campaign_uuid) AS campaign
-    FROM ({members}) d
-    LEFT JOIN scope_members m ON m.member_uuid = d.uuid AND m.kind = d.kind
-    LEFT JOIN attackers a ON d.kind = 1 AND a.uuid = d.uuid
-    LEFT JOIN identities i ON i.uuid = CASE d.kind WHEN 1 THEN a.identity_uuid ELSE d.uuid END
-    LEFT JOIN identities r ON r.uuid = i.root_uuid
+    SELECT w.kind, w.uuid, w.had_identity, w.had_campaign, w.identity, w.campaign,
+        CASE WHEN w.moved THEN '-infinity' ELSE w.from_day END AS from_day,
+        CASE WHEN w.moved THEN 'infinity' ELSE w.to_day END AS to_day
+    FROM (
+        SELECT d.kind, d.uuid, d.from_day, d.to_day,
+            m.identity_uuid AS had_identity, m.campaign_uuid AS had_campaign,
+            coalesce(i.root_uuid, i.uuid) AS identity,
+            coalesce(r.campaign_uuid, i.campaign_uuid) AS campaign,
+            (coalesce(i.root_uuid, i.uuid), coalesce(r.campaign_uuid, i.campaign_uuid))
+                IS DISTINCT FROM (m.identity_uuid, m.campaign_uuid) AS moved
+        FROM ({members}) d
+        LEFT JOIN scope_members m ON m.member_uuid = d.uuid AND m.kind = d.kind
+        LEFT JOIN attackers a ON d.kind = 1 AND a.uuid = d.uuid
+        LEFT JOIN identities i ON i.uuid = CASE d.kind WHEN 1 THEN a.identity_uuid ELSE d.uuid END
+        LEFT JOIN identities r ON r.uuid = i.root_uuid
+    ) w
+    WHERE w.identity IS NOT NULL OR w.had_identity IS NOT NULL
 """
 
 #: Rows of the roll-ups of members `w` that stand otherwise than they were counted.
@@ -52,20 +63,22 @@ CHANGED = f"""
             SELECT y.day, y.cell_id, y.band, y.count, y.first_seen, y.last_seen, y.confidence_max
             FROM rollup_attacker y
             WHERE w.kind = {ATTACKER_MEMBER} AND y.attacker_uuid = w.uuid AND y.count <> 0
+                AND y.day BETWEEN w.from_day AND w.to_day
             UNION ALL
             SELECT y.day, y.cell_id, y.band, y.count, y.first_seen, y.last_seen, y.confidence_max
             FROM rollup_identity y
             WHERE w.kind = {IDENTITY_MEMBER} AND y.identity_uuid = w.uuid AND y.count <> 0
+                AND y.day BETWEEN w.from_day AND w.to_day
         ) r
         FULL JOIN (
             SELECT y.day, y.cell_id, y.band, y.count, y.first_seen, y.last_seen, y.confidence_max
             FROM scope_counted y WHERE y.member_uuid = w.uuid AND y.kind = w.kind
+                AND y.day BETWEEN w.from_day AND w.to_day
         ) f USING (day, cell_id, band)
         WHERE (w.identity, w.campaign) IS DISTINCT FROM (w.had_identity, w.had_campaign)
             OR (r.count, r.first_seen, r.last_seen, r.confidence_max)
                 IS DISTINCT FROM (f.count, f.first_seen, f.last_seen, f.confidence_max)
     ) x
-    WHERE w.identity IS NOT NULL OR w.had_identity IS NOT NULL
 """  # noqa: S608
 
 #: What changed rows `p` add to scopes and take from them; `who` is the identity behind a gain.
@@ -96,11 +109,12 @@ SHARES = f"""
 """  # noqa: S608
 
 
-def pending(condition: str = "true") -> str:
+def pending(members: str | None = None) -> str:
     """Return the query for what marked members add to scopes.
 
     Args:
-        condition: Which members, by the columns of MEMBERSHIP; constants of ours.
+        members: Query for the members that matter, `kind` and `uuid`; all of them by default.
     """
-    members = f"SELECT * FROM ({MEMBERSHIP.format(members=MARKED)}) w WHERE {condition}"  # noqa: S608
-    return SHARES.format(changed=CHANGED.format(membership=members))
+    where = f"WHERE (c.kind, u.uuid) IN ({members})" if members else ""
+    marked = MARKED.format(marks="scope_changes", where=where)
+    return SHARES.format(changed=CHANGED.format(membership=MEMBERSHIP.format(members=marked)))

@@ -13,6 +13,7 @@ from decnet_ttp.tag_store.scope_changes import (
     CAMPAIGN_SCOPE,
     CHANGED,
     IDENTITY_SCOPE,
+    MARKED,
     MEMBERSHIP,
     NO_PART,
     SHARES,
@@ -26,7 +27,8 @@ _MARKED = "SELECT EXISTS (SELECT FROM scope_changes)"
 
 _MAKE_TABLES = """
     CREATE TEMPORARY TABLE IF NOT EXISTS fold_members (
-        kind smallint, uuid uuid, had_identity uuid, had_campaign uuid, identity uuid, campaign uuid
+        kind smallint, uuid uuid, had_identity uuid, had_campaign uuid, identity uuid,
+        campaign uuid, from_day date, to_day date
     ) ON COMMIT DELETE ROWS;
     CREATE TEMPORARY TABLE IF NOT EXISTS fold_rows (
         LIKE fold_members, day date, cell_id integer, band smallint, count bigint,
@@ -41,16 +43,18 @@ _MAKE_TABLES = """
     CREATE TEMPORARY TABLE IF NOT EXISTS fold_cells (
         kind smallint, scope_uuid uuid, cell_id integer
     ) ON COMMIT DELETE ROWS;
-    DELETE FROM fold_members; DELETE FROM fold_rows; DELETE FROM fold_shares; DELETE FROM fold_cells
+    CREATE TEMPORARY TABLE IF NOT EXISTS fold_empty (
+        kind smallint, scope_uuid uuid, part_uuid uuid, day date, cell_id integer, band smallint
+    ) ON COMMIT DELETE ROWS;
+    DELETE FROM fold_members; DELETE FROM fold_rows; DELETE FROM fold_shares;
+    DELETE FROM fold_cells; DELETE FROM fold_empty
 """
 
 # S608: the statements are put together from constants of this module alone; values are bound.
 _TAKE = f"""
-    WITH gone AS (DELETE FROM scope_changes {{which}} RETURNING kind, members),
-    taken AS (SELECT DISTINCT g.kind, u.uuid FROM gone g CROSS JOIN unnest(g.members) AS u (uuid))
+    WITH gone AS (DELETE FROM scope_changes {{which}} RETURNING *)
     INSERT INTO fold_members
-    SELECT w.* FROM ({MEMBERSHIP.format(members="SELECT * FROM taken")}) w
-    WHERE w.identity IS NOT NULL OR w.had_identity IS NOT NULL
+    {MEMBERSHIP.format(members=MARKED.format(marks="gone", where=""))}
 """  # noqa: S608
 _TAKE_OWN = _TAKE.format(which="WHERE xmin = pg_current_xact_id()::xid")
 _TAKE_SOME = _TAKE.format(
@@ -75,7 +79,7 @@ def _same(left: str, right: str, days: tuple[str, ...]) -> str:
 
 
 def _add(table: str, days: tuple[str, ...]) -> str:
-    """Add shares up, and note the cells of scopes that got a row."""
+    """Add shares up; note rows that are empty then, and cells of scopes that got or lose a row."""
     key = _columns("s", days)
     names = key.replace("s.", "")
     return f"""
@@ -88,21 +92,19 @@ def _add(table: str, days: tuple[str, ...]) -> str:
                 first_seen = least(r.first_seen, excluded.first_seen),
                 last_seen = greatest(r.last_seen, excluded.last_seen),
                 confidence_max = greatest(r.confidence_max, excluded.confidence_max)
-            RETURNING r.kind, r.scope_uuid, r.cell_id, r.xmax = 0 AS fresh
+            RETURNING {_columns("r", days)}, r.count, r.xmax = 0 AS fresh
+        ),
+        noted AS (
+            INSERT INTO fold_cells
+            SELECT kind, scope_uuid, cell_id FROM written WHERE fresh OR count = 0
         )
-        INSERT INTO fold_cells SELECT kind, scope_uuid, cell_id FROM written WHERE fresh
+        INSERT INTO fold_empty ({names}) SELECT {names} FROM written WHERE count = 0
     """  # noqa: S608
 
 
 def _drop_empty(table: str, days: tuple[str, ...]) -> str:
-    return f"""
-        WITH gone AS (
-            DELETE FROM {table} r USING (SELECT DISTINCT {_columns("s", days)} FROM fold_shares s) s
-            WHERE {_same("r", "s", days)} AND r.count = 0
-            RETURNING r.kind, r.scope_uuid, r.cell_id
-        )
-        INSERT INTO fold_cells SELECT kind, scope_uuid, cell_id FROM gone
-    """  # noqa: S608
+    # By keys alone: a condition on the count lets the planner look for one row among all.
+    return f"DELETE FROM {table} r USING fold_empty e WHERE {_same('r', 'e', days)}"  # noqa: S608
 
 
 def _recount_extremes(table: str, days: tuple[str, ...], source: str) -> str:
@@ -121,13 +123,15 @@ def _recount_extremes(table: str, days: tuple[str, ...], source: str) -> str:
 _SHRUNK = "(SELECT DISTINCT {} FROM fold_shares s WHERE s.shrank)"
 _FIGURES = "c.first_seen, c.last_seen, c.confidence_max"
 _COUNTED_OF = f"""
-    SELECT s.*, {_FIGURES} FROM {_SHRUNK.format(_columns("s", _DAY))} s
+    SELECT s.*, c.day, c.cell_id, c.band, {_FIGURES}
+    FROM (
+        SELECT DISTINCT s.kind, s.scope_uuid, s.part_uuid FROM fold_shares s
+        WHERE s.shrank AND s.kind = {{kind}}
+    ) s
     JOIN scope_members m ON {{membership}}
     JOIN scope_counted c ON c.member_uuid = m.member_uuid AND c.kind = m.kind
-        AND c.day = s.day AND c.cell_id = s.cell_id AND c.band = s.band
-    WHERE s.kind = {{kind}}
 """  # noqa: S608
-_COUNTED = " UNION ALL ".join(
+_MEMBERS = " UNION ALL ".join(
     _COUNTED_OF.format(kind=kind, membership=membership)
     for kind, membership in (
         (
@@ -138,6 +142,12 @@ _COUNTED = " UNION ALL ".join(
         (CAMPAIGN_SCOPE, "m.campaign_uuid = s.scope_uuid"),
     )
 )
+# All rows of the members, read once: a look for each key at each member takes far longer.
+_COUNTED = f"""
+    WITH counted AS MATERIALIZED ({_MEMBERS})
+    SELECT c.* FROM counted c
+    JOIN {_SHRUNK.format(_columns("s", _DAY))} s ON {_same("c", "s", _DAY)}
+"""  # noqa: S608
 _DAYS = f"""
     SELECT s.*, {_FIGURES} FROM {_SHRUNK.format(_columns("s", _TOTAL))} s
     JOIN rollup_scope_day c ON {_same("c", "s", _TOTAL)}
@@ -187,7 +197,7 @@ _SHARE = f"""
     FROM ({SHARES.format(changed="SELECT * FROM fold_rows")}) s GROUP BY 1, 2, 3, 4, 5, 6
 """  # noqa: S608
 #: Rows from which on the planner is told of them; of fewer, statistics cost more than they save.
-_MANY = 2_000
+_MANY = 100
 _ANALYZE = "ANALYZE fold_members, fold_rows, fold_shares"
 _FOLD = (
     f"""
@@ -215,6 +225,7 @@ _FOLD = (
     _drop_empty("rollup_scope_day", _DAY),
     # Days that come and go say nothing of all time.
     "DELETE FROM fold_cells",
+    "DELETE FROM fold_empty",
     _recount_extremes("rollup_scope_day", _DAY, _COUNTED),
     _add("rollup_scope", _TOTAL),
     _drop_empty("rollup_scope", _TOTAL),

@@ -13,13 +13,27 @@ from decnet_ttp.tag_store.scope_changes import (
     IDENTITY_SCOPE,
     pending,
 )
+from decnet_ttp.tag_store.scopes import MEMBERS, ScopeKind
 
 _FIGURES = "r.count, r.first_seen, r.last_seen, r.confidence_max"
 
 # S608 below: the statements are put together from constants of ours; values are bound.
+_MEMBERS = """
+    SELECT 1::smallint, x.uuid FROM ({attackers}) x
+    UNION ALL SELECT 2::smallint, x.uuid FROM ({identities}) x
+    UNION ALL SELECT m.kind, m.member_uuid FROM scope_members m WHERE m.{scope} = $1
+"""
+
+
+def _members(kind: ScopeKind, scope: str) -> str:
+    """Return the query for whoever belongs to a scope, or did when it was folded."""
+    attackers, identities = MEMBERS[kind]
+    return _MEMBERS.format(attackers=attackers, identities=identities, scope=scope)
+
+
 _PENDING = {
-    IDENTITY_SCOPE: pending("w.identity = $1 OR w.had_identity = $1"),
-    CAMPAIGN_SCOPE: pending("w.campaign = $1 OR w.had_campaign = $1"),
+    IDENTITY_SCOPE: pending(_members(ScopeKind.IDENTITY, "identity_uuid")),
+    CAMPAIGN_SCOPE: pending(_members(ScopeKind.CAMPAIGN, "campaign_uuid")),
 }
 _WITH_PENDING = """
     WITH pending AS MATERIALIZED (

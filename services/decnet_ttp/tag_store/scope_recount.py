@@ -27,9 +27,10 @@ _EXPECTED = f"""
     SELECT s.kind, s.scope_uuid, s.part_uuid, r.day, r.cell_id, r.band, {_SUMS}
     FROM ({
     MEMBERSHIP.format(
-        members="SELECT DISTINCT 1 AS kind, attacker_uuid AS uuid FROM recounted "
-        "WHERE attacker_uuid IS NOT NULL UNION ALL "
-        "SELECT DISTINCT 2, identity_uuid FROM recounted WHERE identity_uuid IS NOT NULL"
+        members="SELECT DISTINCT 1 AS kind, attacker_uuid AS uuid, NULL::date AS from_day, "
+        "NULL::date AS to_day FROM recounted WHERE attacker_uuid IS NOT NULL UNION ALL "
+        "SELECT DISTINCT 2, identity_uuid, NULL::date, NULL::date FROM recounted "
+        "WHERE identity_uuid IS NOT NULL"
     )
 }) w
     JOIN recounted r

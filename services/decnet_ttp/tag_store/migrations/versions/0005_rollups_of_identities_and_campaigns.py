@@ -20,6 +20,7 @@ _FIGURES = """
     confidence_max double precision NOT NULL
 """
 
+# A mark names members and the days that changed of them; all days where the membership did.
 # Kind of a member: 1 an attacker, 2 an identity with the tags that name it alone.
 # Kind of a scope: 1 an identity that stands, 2 a campaign. An identity's rows are kept apart by the
 # campaign they count for, its part; all zeros for none, and for campaigns.
@@ -28,7 +29,9 @@ _TABLES = (
     CREATE TABLE scope_changes (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         kind smallint NOT NULL,
-        members uuid[] NOT NULL
+        members uuid[] NOT NULL,
+        from_day date NOT NULL DEFAULT '-infinity',
+        to_day date NOT NULL DEFAULT 'infinity'
     ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500)
     """,
     """
@@ -90,10 +93,11 @@ def _mark_rows(name: str, kind: int) -> str:
     return f"""
     CREATE FUNCTION mark_{name}_rollups() {_AS_FUNCTION} $$
     BEGIN
-        INSERT INTO scope_changes (kind, members)
-        SELECT {kind}, m.uuids FROM (
-            SELECT array_agg(DISTINCT c.{name}_uuid) AS uuids FROM changed c
-            WHERE c.{name}_uuid IS NOT NULL
+        INSERT INTO scope_changes (kind, members, from_day, to_day)
+        SELECT {kind}, m.uuids, m.from_day, m.to_day FROM (
+            SELECT array_agg(DISTINCT c.{name}_uuid) AS uuids,
+                min(c.day) AS from_day, max(c.day) AS to_day
+            FROM changed c
         ) m WHERE m.uuids IS NOT NULL;
         RETURN NULL;
     END $$
