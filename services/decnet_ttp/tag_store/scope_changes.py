@@ -21,13 +21,14 @@ NO_PART = "'00000000-0000-0000-0000-000000000000'::uuid"
 MARKED = """
     SELECT c.kind, u.uuid, min(c.from_day) AS from_day, max(c.to_day) AS to_day
     FROM {marks} c CROSS JOIN LATERAL unnest(c.members) AS u (uuid)
-    {where} GROUP BY c.kind, u.uuid
+    GROUP BY c.kind, u.uuid
 """
 
 # S608 below: the statements are put together from constants of this module; values are bound.
 #: For whom each of `{members}` counts, and for whom it was counted. A merged identity belongs to
 #: the campaign of the one it was merged into, to its own if that one has none. Of whoever moved all
-#: days are another's now, whatever was marked.
+#: days are another's now, whatever was marked. LIMIT makes each a look into an index: members are
+#: few, and the planner, that cannot know how many are marked, would read whole tables.
 MEMBERSHIP = """
     SELECT w.kind, w.uuid, w.had_identity, w.had_campaign, w.identity, w.campaign,
         CASE WHEN w.moved THEN '-infinity' ELSE w.from_day END AS from_day,
@@ -40,10 +41,20 @@ MEMBERSHIP = """
             (coalesce(i.root_uuid, i.uuid), coalesce(r.campaign_uuid, i.campaign_uuid))
                 IS DISTINCT FROM (m.identity_uuid, m.campaign_uuid) AS moved
         FROM ({members}) d
-        LEFT JOIN scope_members m ON m.member_uuid = d.uuid AND m.kind = d.kind
-        LEFT JOIN attackers a ON d.kind = 1 AND a.uuid = d.uuid
-        LEFT JOIN identities i ON i.uuid = CASE d.kind WHEN 1 THEN a.identity_uuid ELSE d.uuid END
-        LEFT JOIN identities r ON r.uuid = i.root_uuid
+        LEFT JOIN LATERAL (
+            SELECT x.identity_uuid, x.campaign_uuid FROM scope_members x
+            WHERE x.member_uuid = d.uuid AND x.kind = d.kind LIMIT 1
+        ) m ON true
+        LEFT JOIN LATERAL (
+            SELECT x.identity_uuid FROM attackers x WHERE d.kind = 1 AND x.uuid = d.uuid LIMIT 1
+        ) a ON true
+        LEFT JOIN LATERAL (
+            SELECT x.uuid, x.root_uuid, x.campaign_uuid FROM identities x
+            WHERE x.uuid = CASE d.kind WHEN 1 THEN a.identity_uuid ELSE d.uuid END LIMIT 1
+        ) i ON true
+        LEFT JOIN LATERAL (
+            SELECT x.campaign_uuid FROM identities x WHERE x.uuid = i.root_uuid LIMIT 1
+        ) r ON true
     ) w
     WHERE w.identity IS NOT NULL OR w.had_identity IS NOT NULL
 """
@@ -115,6 +126,8 @@ def pending(members: str | None = None) -> str:
     Args:
         members: Query for the members that matter, `kind` and `uuid`; all of them by default.
     """
-    where = f"WHERE (c.kind, u.uuid) IN ({members})" if members else ""
-    marked = MARKED.format(marks="scope_changes", where=where)
+    marked = MARKED.format(marks="scope_changes")
+    if members:
+        # Taken apart first: the planner would do so for each pair of a mark and a member.
+        marked = f"SELECT * FROM ({marked} OFFSET 0) d WHERE (d.kind, d.uuid) IN ({members})"  # noqa: S608
     return SHARES.format(changed=CHANGED.format(membership=MEMBERSHIP.format(members=marked)))

@@ -54,7 +54,7 @@ _MAKE_TABLES = """
 _TAKE = f"""
     WITH gone AS (DELETE FROM scope_changes {{which}} RETURNING *)
     INSERT INTO fold_members
-    {MEMBERSHIP.format(members=MARKED.format(marks="gone", where=""))}
+    {MEMBERSHIP.format(members=MARKED.format(marks="gone"))}
 """  # noqa: S608
 _TAKE_OWN = _TAKE.format(which="WHERE xmin = pg_current_xact_id()::xid")
 _TAKE_SOME = _TAKE.format(
