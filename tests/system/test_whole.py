@@ -89,6 +89,24 @@ async def test_every_scope_tells_the_same_story(installation: Installation) -> N
         for row in installation.json("techniques", "--session", session)
     )
     assert in_sessions == fleet.total()
+    _check_directory(installation)
+
+
+def _check_directory(installation: Installation) -> None:
+    """Sessions, decoys and facts follow from the same messages as the tags."""
+    sessions = installation.json("attackers", "sessions", "--limit", "0")
+    tagged = {tag["session_id"] for tag in installation.json("tags", "--limit", "100000")}
+    assert tagged <= {session["session_id"] for session in sessions}
+    assert sum(int(session["command_count"]) for session in sessions) > 0
+    decoys = {session["decky_id"] for session in sessions}
+    assert {row["decky_id"] for row in installation.json("attackers", "deckies")} == decoys
+    kinds = set()
+    for address in {session["attacker_ip"] for session in sessions}:
+        kinds |= {
+            fact["kind"]
+            for fact in installation.json("attackers", "show", "--ip", address)["facts"]
+        }
+    assert {"FACT_KIND_HASSH", "FACT_KIND_KEX_ORDER", "FACT_KIND_SSH_BANNER"} <= kinds
 
 
 def test_status_shows_every_child_ready(installation: Installation) -> None:
