@@ -38,6 +38,13 @@ def test_lag_is_from_the_date_to_the_receipt(date: str, received: str, lag_s: fl
     assert date_lag_s(mail) == lag_s
 
 
+def test_a_header_in_an_encoding_that_cannot_be_is_read_as_it_stands() -> None:
+    """The parser raises an error of its own family for a name of an encoding beyond ASCII."""
+    mail = message_from_string("From: =?\xe4?q?a?= <x@y.example>\nDate: =?\xe4?q?a?=\n\n")
+    assert display_name(mail) == "=?\xe4?q?a?="
+    assert date_lag_s(mail) is None
+
+
 def test_display_name_is_decoded() -> None:
     mail = message_from_string("From: =?utf-8?q?Pay=C3=A4l?= <x@y.example>\n\n")
     assert display_name(mail) == "Payäl"

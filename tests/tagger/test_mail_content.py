@@ -166,7 +166,8 @@ def test_any_bytes_are_read_or_are_no_mail(data: bytes) -> None:
 
 
 PIECES = [
-    b"From: a <b@c.example>\n", b"Content-Type: text/html\n", b"\n", b"--x\n", b"--x--\n",
+    b"From: a <b@c.example>\n", b"From: =?\xe4?q?a?= <b@c.example>\n",
+    b"Content-Type: text/html\n", b"\n", b"--x\n", b"--x--\n",
     b"Content-Type: multipart/alternative; boundary=x\n", b"Content-Type: message/rfc822\n",
     b"Content-Transfer-Encoding: base64\n",
     b"Content-Disposition: attachment; filename=a.pdf.exe\n",

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.utils import getaddresses, parseaddr, parsedate_to_datetime
 from itertools import islice
@@ -35,7 +35,7 @@ def headers(mail: Mail, name: str) -> Iterator[str]:
     for raw in raw_headers(mail, name, MAX_HEADER):
         text = raw
         # What cannot be decoded is looked at as it stands.
-        with suppress(HeaderParseError, ValueError, LookupError):
+        with suppress(MessageError, ValueError, LookupError):
             text = str(make_header(decode_header(raw)))
         yield " ".join(text.encode("utf-8", "replace").decode().split())
 

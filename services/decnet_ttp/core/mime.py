@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.errors import MessageError
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import Policy, compat32
@@ -47,6 +48,20 @@ _MAX_PARSED_PARTS: Final = 2_000
 _MAX_CONTENT_HEADER: Final = 2 * 1024
 _CONTENT_HEADERS_TOTAL: Final = 256 * 1024
 _SHORT_HEADER: Final = 64
+
+
+#: What the standard parser raises on what no mail program writes, mistakes of its own among it.
+PARSER_FAILURES: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MessageError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class MailLimitError(ValueError):
@@ -94,9 +109,8 @@ def parse_mail(data: bytes) -> Mail:
     containers are taken as text.
 
     Raises:
-        ValueError: The parser gives up on it.
-        LookupError: Likewise.
-        RecursionError: Likewise.
+        MailLimitError: It has too many parts.
+        Exception: One of `PARSER_FAILURES`, when the parser gives up on it.
     """
     if data.count(b"\n") > MAX_LINES:
         data = b"\n".join(data.split(b"\n", MAX_LINES)[:MAX_LINES])

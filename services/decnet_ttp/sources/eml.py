@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from decnet_ttp.core.mail_header import date_lag_s, first_domain, header, is_bulk
-from decnet_ttp.core.mime import Mail, parse_mail
+from decnet_ttp.core.mime import PARSER_FAILURES, Mail, parse_mail
 from decnet_ttp.sources.addresses import parse_address
 from decnet_ttp.sources.artifacts import ArtifactStore
 from decnet_ttp.sources.lines import STDIN, Chunked, decompressed, open_raw
@@ -187,8 +187,7 @@ class EmlSource:
                 self._report("not-a-mail", line, "no header in it; left out")
                 return None
             return self._describe(mail, plain, line)
-        except (ValueError, LookupError, RecursionError) as error:
-            # The standard parser's limits, on what no mail program writes.
+        except PARSER_FAILURES as error:
             self._report("unreadable-mail", line, f"{type(error).__name__}; left out")
             return None
 

@@ -7,7 +7,15 @@ import re
 from typing import Final
 
 from decnet_ttp.core.mail_header import date_lag_s, display_name, first_domain, is_bulk
-from decnet_ttp.core.mime import HTML_TYPES, Mail, base64_bytes, leaves, parse_mail, text_of
+from decnet_ttp.core.mime import (
+    HTML_TYPES,
+    PARSER_FAILURES,
+    Mail,
+    base64_bytes,
+    leaves,
+    parse_mail,
+    text_of,
+)
 from decnet_ttp.tagger.html_text import MAX_IMAGES, MAX_LINKS, read_html
 from decnet_ttp.v1 import event_pb2
 
@@ -60,8 +68,7 @@ def read_mail(data: bytes, payload: event_pb2.EmailPayload) -> event_pb2.MailCon
             raise NotAMailError("no header")
         _complete(payload, mail)
         return _content(mail, payload)
-    except (ValueError, LookupError, RecursionError) as error:
-        # The standard parser's limits, on what no mail program writes.
+    except PARSER_FAILURES as error:
         raise NotAMailError(type(error).__name__) from error
 
 
