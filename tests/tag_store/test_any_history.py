@@ -30,6 +30,7 @@ from decnet_ttp.tag_store.fleet_settling import settle
 from decnet_ttp.tag_store.identities import Identities
 from decnet_ttp.tag_store.life_cycle import LifeCycle
 from decnet_ttp.tag_store.recount import recount
+from decnet_ttp.tag_store.retirement import Retirements
 from decnet_ttp.tag_store.rollup_reader import RollupFilter, read_cells
 from decnet_ttp.tag_store.rule_states import RuleStates, Subject
 from decnet_ttp.tag_store.scope_folder import fold_all
@@ -74,7 +75,7 @@ _batches = st.lists(_groups, min_size=1, max_size=3)
 
 _EMPTY = """
     TRUNCATE tags, attackers, identities, campaigns, outbox, purges, fleet_recounts,
-        anchor_recounts, attacker_adjustments,
+        anchor_recounts, attacker_adjustments, retirements, superseded_candidates,
         rollup_attacker, rollup_identity, rollup_fleet, rollup_fleet_day,
         rollup_scope, rollup_scope_day, scope_changes, scope_counted, scope_members
 """
@@ -87,7 +88,7 @@ _SCOPE_CELLS = """
     JOIN identities i ON i.uuid
         = CASE WHEN t.attacker_uuid IS NULL THEN t.identity_uuid ELSE a.identity_uuid END
     LEFT JOIN identities r ON r.uuid = i.root_uuid
-    WHERE {scope} = $1 AND {confidence} >= $2 AND ($3::date IS NULL
+    WHERE t.retirement_uuid IS NULL AND {scope} = $1 AND {confidence} >= $2 AND ($3::date IS NULL
         OR (coalesce(t.observed_at, t.created_at) AT TIME ZONE 'UTC')::date = $3)
     GROUP BY 1, 2, 3
 """
@@ -111,6 +112,7 @@ _FILTERS = [
     for band, confidence in ((0, 0.0), (2, 0.6), (3, 0.85))
     for day in (None, (NOON - 946_684_800) // DAY_S)
 ]
+_LIVE_OF_KIND = "SELECT uuid FROM tags WHERE source_kind = $1 AND retirement_uuid IS NULL"
 _LATEST = "SELECT coalesce(max(created_at), '2000-01-01'::timestamptz) FROM tags"
 
 
@@ -135,6 +137,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.campaigns = Campaigns(self.database)
         self.life_cycle = LifeCycle(self.database)
         self.adjustments = Adjustments(self.database, RuleStates([adjusting_rule()]), large_tags=3)
+        self.retirements = Retirements(self.database)
         self.verdicts: dict[UUID, tuple[int, str, float]] = {}
         self.steps = 0
         # Whether nothing shrank that is not folded in: first and last times are right then.
@@ -297,6 +300,32 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.run(self.adjustments.sweep()) == 0
         self.exact = False
 
+    @rule(kind=st.sampled_from(("command", "file", "session")), batch=_batches)
+    def retire_while_writing(self, kind: str, batch: list[tag_pb2.TagGroup]) -> None:
+        """Retires the tags of one kind, twice, as another may at the same time."""
+
+        async def work() -> None:
+            rows = await self.database.fetch(_LIVE_OF_KIND, kind)
+            uuids = [row[0] for row in rows]
+            retirement = UUID(int=500 + len(kind))
+            first, second, _ = await asyncio.gather(
+                self.retirements.retire(retirement, uuids, requested_by="test", reason=""),
+                self.retirements.retire(retirement, uuids, requested_by="test", reason=""),
+                self.writer.write(batch, silent=True),
+            )
+            assert first + second == len(uuids)
+
+        self.run(work())
+        self.exact = False
+
+    @rule(kind=st.sampled_from(("command", "file", "session")))
+    def restore(self, kind: str) -> None:
+        try:
+            self.run(self.retirements.restore(UUID(int=500 + len(kind)), requested_by="test"))
+        except NotFoundError:
+            return
+        self.exact = False
+
     @invariant()
     def the_newest_verdict_counts(self) -> None:
         async def compare() -> None:
@@ -325,6 +354,7 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def identities_and_campaigns_answer_for_their_members(self) -> None:
         async def compare() -> None:
+            await settle(self.database)
             directory = Directory(self.database)
             self.steps += 1
             band, confidence, day = _FILTERS[self.steps % len(_FILTERS)]

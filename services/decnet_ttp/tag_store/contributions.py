@@ -20,8 +20,8 @@ from uuid import UUID
 
 from decnet_ttp.tag_store import rollup_sql
 from decnet_ttp.tag_store.effects import TAG_EFFECT, Effect, effective_sql
-from decnet_ttp.tag_store.recount import TAG_CELL, tag_figures, tag_key
-from decnet_ttp.tag_store.rollup_counts import Count, RollupCounts
+from decnet_ttp.tag_store.recount import TAG_CELL, TAG_LIVE, tag_figures, tag_key
+from decnet_ttp.tag_store.rollup_counts import Count, RollupCounts, add_count
 
 
 class Anchor(StrEnum):
@@ -83,7 +83,7 @@ _DIFFERENCES = """
     FROM (
         SELECT t.{anchor}_uuid AS who, {key}, {figures}
         FROM tags t JOIN cells c ON {cell} {join}
-        WHERE {own}
+        WHERE {own} AND {live}
         GROUP BY 1, 2, 3, 4
     ) n
     FULL JOIN (
@@ -104,6 +104,7 @@ def _differences_sql(anchor: Anchor, confidence: str, join: str) -> str:
         cell=TAG_CELL,
         join=join,
         own=_OWN[anchor],
+        live=TAG_LIVE,
     )
 
 
@@ -131,6 +132,12 @@ _LEAVE_TO_SETTLE = """
     INSERT INTO fleet_recounts (day, cell_id, band)
     SELECT * FROM unnest($1::date[], $2::integer[], $3::smallint[]) AS u (day, cell_id, band)
     ORDER BY u.day, u.cell_id, u.band
+    ON CONFLICT DO NOTHING
+"""
+
+_LEAVE_ANCHORS = """
+    INSERT INTO anchor_recounts (anchor, uuid)
+    SELECT * FROM unnest($1::text[], $2::uuid[]) AS u (anchor, uuid) ORDER BY u.anchor, u.uuid
     ON CONFLICT DO NOTHING
 """
 
@@ -198,12 +205,18 @@ async def apply(connection: Any, changes: Iterable[Difference]) -> None:
             continue
         count = (after.count if after else 0) - (before.count if before else 0)
         change = Count(count, figures.first_seen, figures.last_seen, figures.confidence_max)
-        _take(above.fleet_days, (day, cell, band), change)
-        _take(above.fleet, (cell, band), change)
+        add_count(above.fleet_days, (day, cell, band), change)
+        add_count(above.fleet, (cell, band), change)
     await rollup_sql.add(connection, above)
-    shrunk = sorted({(each.day, each.cell, each.band) for each in found if each.shrinks})
-    if shrunk:
-        await connection.execute(_LEAVE_TO_SETTLE, *_columns(shrunk))
+    await _leave_fleet(connection, {each[2:5] for each in found if each.shrinks})
+
+
+async def leave_to_settle(connection: Any, counts: RollupCounts) -> None:
+    """Note that first and last times of roll-ups that were lessened are to be looked at."""
+    noted = [(Anchor.ATTACKER, UUID(int=key[0])) for key in counts.attackers]
+    noted += [(Anchor.IDENTITY, UUID(int=key[0])) for key in counts.identities]
+    await connection.execute(_LEAVE_ANCHORS, *_columns(sorted(set(noted))))
+    await _leave_fleet(connection, set(counts.fleet_days))
 
 
 async def recontribute(
@@ -216,6 +229,11 @@ async def recontribute(
     found = await differences(connection, Anchor.IDENTITY, identities)
     found += await differences(connection, Anchor.ATTACKER, attackers)
     await apply(connection, found)
+
+
+async def _leave_fleet(connection: Any, keys: set[tuple[int, int, int]]) -> None:
+    if keys:
+        await connection.execute(_LEAVE_TO_SETTLE, *_columns(sorted(keys)))
 
 
 async def _write_own(connection: Any, anchor: Anchor, changes: Sequence[Difference]) -> None:
@@ -235,13 +253,6 @@ async def _write_own(connection: Any, anchor: Anchor, changes: Sequence[Differen
     ]
     if written:
         await connection.execute(_WRITE.format(anchor=anchor, keys=_KEYS), *_columns(written))
-
-
-def _take(target: dict[Any, Count], key: Any, count: Count) -> None:
-    if key in target:
-        target[key].add(count)
-    else:
-        target[key] = Count(count.count, count.first_seen, count.last_seen, count.confidence_max)
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

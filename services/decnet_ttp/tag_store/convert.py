@@ -80,6 +80,18 @@ def tag_message(row: TagRow, names: Names, standing: Standing | None = None) -> 
     return tag
 
 
+def retirement_message(
+    uuid: UUID, requested_by: str, reason: str, created_at: int
+) -> tag_pb2.Retirement:
+    """Return a retirement; its time is in ticks."""
+    return tag_pb2.Retirement(
+        uuid=str(uuid),
+        requested_by=requested_by,
+        reason=reason,
+        create_time=to_timestamp(created_at),
+    )
+
+
 def _adjustment(adjustment: Adjustment) -> tag_pb2.Adjustment:
     row = adjustment.row
     message = tag_pb2.Adjustment(

@@ -23,7 +23,7 @@ from decnet_ttp.tag_store.contributions import (
 )
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
-from decnet_ttp.tag_store.recount import TAG_CELL, tag_figures, tag_key
+from decnet_ttp.tag_store.recount import TAG_CELL, TAG_LIVE, tag_figures, tag_key
 from decnet_ttp.tag_store.rollup_counts import Count
 
 #: Tags deleted in one transaction.
@@ -44,9 +44,9 @@ _DELETE = f"""
     WITH gone AS (DELETE FROM tags WHERE uuid = ANY($1::uuid[]) RETURNING *)
     SELECT t.attacker_uuid,
         CASE WHEN t.attacker_uuid IS NULL THEN t.identity_uuid END AS identity_uuid,
-        {tag_key(EFFECTIVE)}, {tag_figures(EFFECTIVE)}
+        {tag_key(EFFECTIVE)}, {TAG_LIVE} AS live, {tag_figures(EFFECTIVE)}
     FROM gone t JOIN cells c ON {TAG_CELL} {TAG_EFFECT}
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY 1, 2, 3, 4, 5, 6
 """  # noqa: S608
 _MANY = {
     anchor: f"""
@@ -133,7 +133,7 @@ async def _lessened(
     less: dict[_Key, int] = {
         (row[f"{anchor}_uuid"], *row[2:5]): row["count"]
         for row in gone
-        if row[f"{anchor}_uuid"] in who
+        if row[f"{anchor}_uuid"] in who and row["live"]
     }
     changes = []
     for row in await connection.fetch(_ROWS[anchor], list(who)):

@@ -63,7 +63,9 @@ _ALL_TIME = f"""
     GROUP BY r.cell_id, r.band HAVING sum(r.count) <> 0
 """  # noqa: S608
 
-_ANYTHING_LEFT = "SELECT EXISTS (SELECT FROM fleet_recounts)"
+_ANYTHING_LEFT = """
+    SELECT EXISTS (SELECT FROM fleet_recounts) OR EXISTS (SELECT FROM anchor_recounts)
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -75,12 +77,13 @@ def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
 
 
 async def settle(database: Database) -> None:
-    """Let the fleet's roll-ups tell times and confidences of what deletions left.
+    """Let roll-ups tell times and confidences of what is left, once something was taken out.
 
     Raises:
         AbortedError, ResourceExhaustedError, UnavailableError: The database said so; what is not
         settled stays noted for the next call.
     """
+    await settle_anchors(database)
     for _ in range(_OPTIMISTIC_LOOKS):
         async with database.connection() as connection:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -141,7 +144,6 @@ class FleetSettling:
         """Settle what was left until `stop`; what is left then stays noted."""
         while not stop.is_set():
             try:
-                await settle_anchors(self._database)
                 if (await self._database.fetch(_ANYTHING_LEFT))[0][0]:
                     await settle(self._database)
             except (AbortedError, ResourceExhaustedError, UnavailableError) as error:

@@ -60,7 +60,8 @@ def _newest_sql(kind: ScopeKind, technique: str) -> str:
             SELECT p.seq FROM ({_each("last", _FROM_BOUND, "LIMIT $3::bigint", technique)}) p
             ORDER BY p.seq DESC LIMIT $3::bigint
         )
-        SELECT {_COLUMNS} FROM page p JOIN tags t ON t.seq = p.seq ORDER BY t.seq DESC
+        SELECT {_COLUMNS}, t.retirement_uuid IS NOT NULL
+        FROM page p JOIN tags t ON t.seq = p.seq ORDER BY t.seq DESC
     """  # noqa: S608
 
 
@@ -91,8 +92,8 @@ def _values(scope: Scope, technique_id: str, count: int, below: int | None) -> S
 
 async def newest_tags(
     database: Database, scope: Scope, *, technique_id: str, limit: int, below: int | None
-) -> Sequence[TagRow]:
-    """Return the newest tags of an identity or campaign.
+) -> Sequence[tuple[TagRow, bool]]:
+    """Return the newest tags of an identity or campaign, and whether each is retired.
 
     Args:
         database: Where.
@@ -106,7 +107,7 @@ async def newest_tags(
     """
     sql = _NEWEST[scope.kind, _TECHNIQUE if technique_id else ""]
     rows = await database.fetch(sql, *_values(scope, technique_id, limit, below))
-    return [TagRow(*row) for row in rows]
+    return [(TagRow(*row[:-1]), row[-1]) for row in map(tuple, rows)]
 
 
 async def scan_floor(

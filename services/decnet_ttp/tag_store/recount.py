@@ -46,7 +46,9 @@ TAG_CELL = """
     c.tactic = t.tactic AND c.technique_id = t.technique_id
     AND c.sub_technique_id IS NOT DISTINCT FROM t.sub_technique_id
 """
-#: The same of roll-ups `r` that are added up.
+#: Which tags count.
+TAG_LIVE = "t.retirement_uuid IS NULL"
+#: What roll-ups keep, of roll-ups `r` that are added up.
 SUMS = """
     sum(r.count)::bigint AS count, min(r.first_seen) AS first_seen, max(r.last_seen) AS last_seen,
     max(r.confidence_max) AS confidence_max
@@ -65,6 +67,7 @@ _COUNT = f"""
         CASE WHEN t.attacker_uuid IS NULL THEN t.identity_uuid END AS identity_uuid,
         {tag_key(EFFECTIVE)}, {tag_figures(EFFECTIVE)}
     FROM tags t JOIN cells c ON {TAG_CELL} {TAG_EFFECT}
+    WHERE {TAG_LIVE}
     GROUP BY 1, 2, 3, 4, 5
 """  # noqa: S608
 _FIGURES = ("count", "first_seen", "last_seen", "confidence_max")

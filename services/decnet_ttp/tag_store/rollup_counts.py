@@ -119,12 +119,13 @@ def count_rows(
     fleet: dict[tuple[int, int], Count] = {}
     for source in (attackers, identities):
         for (_, day, cell, band), count in source.items():
-            _add(fleet_days, (day, cell, band), count)
-            _add(fleet, (cell, band), count)
+            add_count(fleet_days, (day, cell, band), count)
+            add_count(fleet, (cell, band), count)
     return RollupCounts(attackers, identities, fleet_days, fleet)
 
 
-def _add(target: dict[Key, Count], key: Key, count: Count) -> None:
+def add_count(target: dict[Key, Count], key: Key, count: Count) -> None:
+    """Add a count to those of a table; the given one stays as it is."""
     found = target.get(key)
     if found is None:
         target[key] = Count(count.count, count.first_seen, count.last_seen, count.confidence_max)

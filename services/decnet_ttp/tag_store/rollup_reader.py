@@ -75,7 +75,7 @@ _SESSION = f"""
         min(t.seen), max(t.seen), max(t.effective), 0::bigint
     FROM (
         SELECT t.*, {EFFECTIVE} AS effective, coalesce(t.observed_at, t.created_at) AS seen
-        FROM tags t {TAG_EFFECT} WHERE t.session_id = $1
+        FROM tags t {TAG_EFFECT} WHERE t.session_id = $1 AND t.retirement_uuid IS NULL
     ) t
     WHERE CASE WHEN t.effective < {MEDIUM_FROM} THEN 1
             WHEN t.effective < {HIGH_FROM} THEN 2 ELSE 3 END >= $2::smallint

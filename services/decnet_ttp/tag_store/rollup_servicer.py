@@ -18,6 +18,7 @@ from decnet_ttp.tag_store.names import Names
 from decnet_ttp.tag_store.phases import read_phases
 from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.rollup_reader import CellCount, RollupFilter, read_cells
+from decnet_ttp.tag_store.scope_folder import fold_all
 from decnet_ttp.tag_store.scopes import Scope, parse_scope
 from decnet_ttp.tag_store.ticks import day_of
 from decnet_ttp.v1 import rollup_service_pb2 as pb
@@ -143,6 +144,7 @@ class RollupServicer(RollupServiceServicer):
         """Hold the roll-ups against the tags."""
         # What is noted to be settled is no fault.
         await settle(self._database)
+        await fold_all(self._database)
         found = await recount(self._database, repair=request.repair)
         return pb.RecountRollupsResponse(
             rollups=[

@@ -42,6 +42,7 @@ _SESSIONS = f"""
         (SELECT count(*) FROM (
             SELECT FROM tags t
             WHERE t.session_id = s.session_id AND t.attacker_uuid = s.attacker_uuid
+                AND t.retirement_uuid IS NULL
             LIMIT {MOST_TAGS}
         ) t)
     FROM ({{source}}) s LEFT JOIN attackers a ON a.uuid = s.attacker_uuid

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from decnet_ttp.tag_store.batch import TagRow
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
 from decnet_ttp.tag_store.member_tags import newest_tags, scan_floor
+from decnet_ttp.tag_store.recount import TAG_LIVE
 from decnet_ttp.tag_store.scopes import MEMBERS, TAG_CONDITIONS, Scope, ScopeKind
 
 #: Tags that a filter reads for one page; of many members, that lie further apart, so many.
@@ -35,11 +36,14 @@ class TagFilter:
     source_kind: str = ""
     attack_release: str = ""
     min_confidence: float = 0.0
+    include_retired: bool = False
 
     @property
     def by_technique_alone(self) -> bool:
         """Whether nothing but a technique, if that, is asked for."""
-        return self == TagFilter(technique_id=self.technique_id)
+        return self == TagFilter(
+            technique_id=self.technique_id, include_retired=self.include_retired
+        )
 
 
 class TagPage(NamedTuple):
@@ -68,15 +72,14 @@ async def read_page(
         UnavailableError: The database is away.
     """
     if scope.kind in MEMBERS and asked.by_technique_alone:
-        floor = None
-        rows = await newest_tags(
+        newest = await newest_tags(
             database, scope, technique_id=asked.technique_id, limit=limit + 1, below=below
         )
-    else:
-        floor = await _floor(database, scope, asked, below)
-        rows = await read_tags(
-            database, scope, asked, limit=limit + 1, past_seq=below, above_seq=floor
-        )
+        # Retired ones are left out here: the numbers of the rest come from indexes alone.
+        page = [row for row, retired in newest[:limit] if asked.include_retired or not retired]
+        return TagPage(page, newest[limit - 1][0].seq if len(newest) > limit else None)
+    floor = await _floor(database, scope, asked, below)
+    rows = await read_tags(database, scope, asked, limit=limit + 1, past_seq=below, above_seq=floor)
     if len(rows) > limit:
         return TagPage(rows[:limit], rows[limit - 1].seq)
     return TagPage(rows, None if floor is None else floor + 1)
@@ -91,7 +94,9 @@ async def _floor(
         return await scan_floor(
             database, scope, technique_id=technique, count=_SCAN_MEMBERS, below=below
         )
-    if asked == TagFilter() or (asked.by_technique_alone and scope.kind in _BY_TECHNIQUE):
+    if asked == TagFilter(include_retired=asked.include_retired) or (
+        asked.by_technique_alone and scope.kind in _BY_TECHNIQUE
+    ):
         return None
     values: list[object] = [] if scope.kind is ScopeKind.FLEET else [scope.key]
     conditions = [TAG_CONDITIONS[scope.kind]] if scope.kind in TAG_CONDITIONS else []
@@ -142,11 +147,10 @@ async def read_tags(
         values.append(scope.key)
     if scope.kind in TAG_CONDITIONS:
         conditions.append(TAG_CONDITIONS[scope.kind])
-    for column in _EQUAL:
-        if value := getattr(asked, column):
-            where(f"t.{column} = {{}}", value)
-    if asked.min_confidence > 0:
-        where(f"{EFFECTIVE} >= {{}}", asked.min_confidence)
+    for condition, value in _conditions(asked):
+        where(condition, value)
+    if not asked.include_retired:
+        conditions.append(TAG_LIVE)
     if past_seq is not None:
         where("t.seq > {}" if oldest_first else "t.seq < {}", past_seq)
     if above_seq is not None:
@@ -158,6 +162,15 @@ async def read_tags(
     else:
         sql = _select(conditions, page)
     return [TagRow(*row) for row in await database.fetch(sql, *values)]
+
+
+def _conditions(asked: TagFilter) -> Iterator[tuple[str, object]]:
+    """Yield the conditions of a filter, each with the value for its place."""
+    for column in _EQUAL:
+        if value := getattr(asked, column):
+            yield f"t.{column} = {{}}", value
+    if asked.min_confidence > 0:
+        yield f"{EFFECTIVE} >= {{}}", asked.min_confidence
 
 
 # S608 below: the statements are put together from constants of ours; every value is bound.

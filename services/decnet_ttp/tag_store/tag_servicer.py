@@ -14,19 +14,19 @@ from decnet_ttp.core.tags import CONFIDENCE_FLOOR
 from decnet_ttp.runtime.paging import encode_token, page_limit, request_arguments
 from decnet_ttp.tag_store.adjustment_drafts import read_adjustments
 from decnet_ttp.tag_store.adjustments import Adjustments
-from decnet_ttp.tag_store.convert import read_time, tag_message
+from decnet_ttp.tag_store.convert import read_time, retirement_message, tag_message
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
 from decnet_ttp.tag_store.fields import check_text, page_key
 from decnet_ttp.tag_store.life_cycle import LifeCycle
 from decnet_ttp.tag_store.names import Names
 from decnet_ttp.tag_store.outbox_gauge import OutboxGauge
+from decnet_ttp.tag_store.retirement_servicer import RetirementServicer
 from decnet_ttp.tag_store.scopes import Scope, parse_scope
 from decnet_ttp.tag_store.tag_reader import TagFilter, read_page
 from decnet_ttp.tag_store.ticks import to_timestamp
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
-from decnet_ttp.v1.tag_store_service_pb2_grpc import TagStoreServiceServicer
 
 _FILTERS = (
     "technique_id",
@@ -46,10 +46,19 @@ def _read_filter(request: pb.ListTagsRequest) -> TagFilter:
     texts = {name: check_text(getattr(request, name), name) for name in _FILTERS}
     # The technique has an index where the sub-technique has none.
     texts["technique_id"] = texts["technique_id"] or texts["sub_technique_id"].partition(".")[0]
-    return TagFilter(**texts, min_confidence=request.min_confidence)
+    return TagFilter(
+        technique_id=texts["technique_id"],
+        sub_technique_id=texts["sub_technique_id"],
+        tactic=texts["tactic"],
+        rule_id=texts["rule_id"],
+        source_kind=texts["source_kind"],
+        attack_release=texts["attack_release"],
+        min_confidence=request.min_confidence,
+        include_retired=request.include_retired,
+    )
 
 
-class TagServicer(TagStoreServiceServicer):
+class TagServicer(RetirementServicer):
     """Writes tags and lists them with their evidence."""
 
     def __init__(
@@ -61,6 +70,7 @@ class TagServicer(TagStoreServiceServicer):
         gauge: OutboxGauge,
         adjustments: Adjustments,
     ) -> None:
+        super().__init__(database)
         self._writer = writer
         self._adjustments = adjustments
         self._database = database
@@ -116,12 +126,13 @@ class TagServicer(TagStoreServiceServicer):
         )
         token = "" if page.next_below is None else encode_token([page.next_below], arguments)
         standing = await self._adjustments.of_tags(page.rows)
-        return pb.ListTagsResponse(
-            tags=[
-                tag_message(row, self._names, standing.get(row.attacker_uuid)) for row in page.rows
-            ],
-            next_page_token=token,
-        )
+        tags = [tag_message(row, self._names, standing.get(row.attacker_uuid)) for row in page.rows]
+        if asked.include_retired:
+            retired = await self._retirements.of_tags([row.uuid for row in page.rows])
+            for row, tag in zip(page.rows, tags, strict=True):
+                if row.uuid in retired:
+                    tag.retirement.CopyFrom(retirement_message(*retired[row.uuid]))
+        return pb.ListTagsResponse(tags=tags, next_page_token=token)
 
     async def PurgeTags(
         self, request: pb.PurgeTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]

@@ -23,54 +23,55 @@ _sym_db = _symbol_database.Default()
 
 
 from decnet_ttp.v1 import event_pb2 as decnet__ttp_dot_v1_dot_event__pb2
+from decnet_ttp.v1 import tag_store_service_pb2 as decnet__ttp_dot_v1_dot_tag__store__service__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"decnet_ttp/v1/ingest_service.proto\x12\rdecnet_ttp.v1\x1a\x19\x64\x65\x63net_ttp/v1/event.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n\x13SubmitEventsRequest\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.decnet_ttp.v1.EventGroup\"D\n\x14SubmitEventsResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.decnet_ttp.v1.SubmitResult\"E\n\x18SubmitEventStreamRequest\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.decnet_ttp.v1.EventGroup\"I\n\x19SubmitEventStreamResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.decnet_ttp.v1.SubmitResult\"]\n\x0cSubmitResult\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x16\n\x0einserted_count\x18\x02 \x01(\x03\x12\x13\n\x0bknown_count\x18\x03 \x01(\x03\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"\x18\n\x16GetIngestStatusRequest\"\xb4\x02\n\x17GetIngestStatusResponse\x12\x15\n\rpending_count\x18\x01 \x01(\x03\x12\x1c\n\x14unacknowledged_count\x18\x02 \x01(\x03\x12\x15\n\rhandled_count\x18\x03 \x01(\x03\x12\x19\n\x11\x64\x65\x61\x64_letter_count\x18\x04 \x01(\x03\x12\x35\n\x11last_handled_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07taggers\x18\x06 \x03(\x0b\x32\x1b.decnet_ttp.v1.TaggerStatus\x12\x14\n\x0cparked_count\x18\x07 \x01(\x03\x12\x37\n\x13oldest_pending_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x0cTaggerStatus\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x14\n\x0csource_kinds\x18\x03 \x03(\t\"g\n\x16ListDeadLettersRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x16\n\x0eorigin_subject\x18\x04 \x01(\t\"c\n\x17ListDeadLettersResponse\x12/\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x19.decnet_ttp.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x02\n\nDeadLetter\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x16\n\x0eorigin_subject\x18\x04 \x01(\t\x12\x17\n\x0forigin_sequence\x18\x05 \x01(\x03\x12\x36\n\x12\x66irst_attempt_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_attempt_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattempt_count\x18\x08 \x01(\x05\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12\x0f\n\x07\x63ontent\x18\n \x01(\x0c\"(\n\x14GetDeadLetterRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"G\n\x15GetDeadLetterResponse\x12.\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32\x19.decnet_ttp.v1.DeadLetter\"U\n\x18ReplayDeadLettersRequest\x12\x11\n\tsequences\x18\x01 \x03(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x16\n\x0eorigin_subject\x18\x03 \x01(\t\"3\n\x19ReplayDeadLettersResponse\x12\x16\n\x0ereplayed_count\x18\x01 \x01(\x03\"+\n\x16\x44ropDeadLettersRequest\x12\x11\n\tsequences\x18\x01 \x03(\x03\"0\n\x17\x44ropDeadLettersResponse\x12\x15\n\rdropped_count\x18\x01 \x01(\x03\"\xa3\x01\n\x12RunBackfillRequest\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\x12\n\nbatch_size\x18\x04 \x01(\x05\x12\x16\n\x0e\x61\x66ter_sequence\x18\x05 \x01(\x03\x12\x10\n\x08max_rate\x18\x06 \x01(\x01\"\xbc\x01\n\x13RunBackfillResponse\x12\x12\n\nread_count\x18\x01 \x01(\x03\x12\x13\n\x0b\x65vent_count\x18\x02 \x01(\x03\x12\x16\n\x0einserted_count\x18\x03 \x01(\x03\x12\x13\n\x0bknown_count\x18\x04 \x01(\x03\x12\x0c\n\x04\x64one\x18\x05 \x01(\x08\x12\x15\n\rlast_sequence\x18\x06 \x01(\x03\x12\x13\n\x0btotal_count\x18\x07 \x01(\x03\x12\x15\n\rskipped_count\x18\x08 \x01(\x03\x32\x96\x06\n\rIngestService\x12W\n\x0cSubmitEvents\x12\".decnet_ttp.v1.SubmitEventsRequest\x1a#.decnet_ttp.v1.SubmitEventsResponse\x12j\n\x11SubmitEventStream\x12\'.decnet_ttp.v1.SubmitEventStreamRequest\x1a(.decnet_ttp.v1.SubmitEventStreamResponse(\x01\x30\x01\x12`\n\x0fGetIngestStatus\x12%.decnet_ttp.v1.GetIngestStatusRequest\x1a&.decnet_ttp.v1.GetIngestStatusResponse\x12`\n\x0fListDeadLetters\x12%.decnet_ttp.v1.ListDeadLettersRequest\x1a&.decnet_ttp.v1.ListDeadLettersResponse\x12Z\n\rGetDeadLetter\x12#.decnet_ttp.v1.GetDeadLetterRequest\x1a$.decnet_ttp.v1.GetDeadLetterResponse\x12\x66\n\x11ReplayDeadLetters\x12\'.decnet_ttp.v1.ReplayDeadLettersRequest\x1a(.decnet_ttp.v1.ReplayDeadLettersResponse\x12`\n\x0f\x44ropDeadLetters\x12%.decnet_ttp.v1.DropDeadLettersRequest\x1a&.decnet_ttp.v1.DropDeadLettersResponse\x12V\n\x0bRunBackfill\x12!.decnet_ttp.v1.RunBackfillRequest\x1a\".decnet_ttp.v1.RunBackfillResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"decnet_ttp/v1/ingest_service.proto\x12\rdecnet_ttp.v1\x1a\x19\x64\x65\x63net_ttp/v1/event.proto\x1a%decnet_ttp/v1/tag_store_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n\x13SubmitEventsRequest\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.decnet_ttp.v1.EventGroup\"D\n\x14SubmitEventsResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.decnet_ttp.v1.SubmitResult\"E\n\x18SubmitEventStreamRequest\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.decnet_ttp.v1.EventGroup\"I\n\x19SubmitEventStreamResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.decnet_ttp.v1.SubmitResult\"]\n\x0cSubmitResult\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x16\n\x0einserted_count\x18\x02 \x01(\x03\x12\x13\n\x0bknown_count\x18\x03 \x01(\x03\x12\r\n\x05\x65rror\x18\x04 \x01(\t\"\x18\n\x16GetIngestStatusRequest\"\xb4\x02\n\x17GetIngestStatusResponse\x12\x15\n\rpending_count\x18\x01 \x01(\x03\x12\x1c\n\x14unacknowledged_count\x18\x02 \x01(\x03\x12\x15\n\rhandled_count\x18\x03 \x01(\x03\x12\x19\n\x11\x64\x65\x61\x64_letter_count\x18\x04 \x01(\x03\x12\x35\n\x11last_handled_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07taggers\x18\x06 \x03(\x0b\x32\x1b.decnet_ttp.v1.TaggerStatus\x12\x14\n\x0cparked_count\x18\x07 \x01(\x03\x12\x37\n\x13oldest_pending_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x0cTaggerStatus\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x14\n\x0csource_kinds\x18\x03 \x03(\t\"g\n\x16ListDeadLettersRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x16\n\x0eorigin_subject\x18\x04 \x01(\t\"c\n\x17ListDeadLettersResponse\x12/\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x19.decnet_ttp.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x02\n\nDeadLetter\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x16\n\x0eorigin_subject\x18\x04 \x01(\t\x12\x17\n\x0forigin_sequence\x18\x05 \x01(\x03\x12\x36\n\x12\x66irst_attempt_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_attempt_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattempt_count\x18\x08 \x01(\x05\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12\x0f\n\x07\x63ontent\x18\n \x01(\x0c\"(\n\x14GetDeadLetterRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"G\n\x15GetDeadLetterResponse\x12.\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32\x19.decnet_ttp.v1.DeadLetter\"U\n\x18ReplayDeadLettersRequest\x12\x11\n\tsequences\x18\x01 \x03(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x16\n\x0eorigin_subject\x18\x03 \x01(\t\"3\n\x19ReplayDeadLettersResponse\x12\x16\n\x0ereplayed_count\x18\x01 \x01(\x03\"+\n\x16\x44ropDeadLettersRequest\x12\x11\n\tsequences\x18\x01 \x03(\x03\"0\n\x17\x44ropDeadLettersResponse\x12\x15\n\rdropped_count\x18\x01 \x01(\x03\"\x86\x02\n\x12RunBackfillRequest\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\x12\n\nbatch_size\x18\x04 \x01(\x05\x12\x16\n\x0e\x61\x66ter_sequence\x18\x05 \x01(\x03\x12\x10\n\x08max_rate\x18\x06 \x01(\x01\x12\x12\n\nsuperseded\x18\x07 \x01(\x08\x12\x0e\n\x06retire\x18\x08 \x01(\x08\x12\x17\n\x0fretirement_uuid\x18\t \x01(\t\x12\x14\n\x0crequested_by\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\"\xb7\x02\n\x13RunBackfillResponse\x12\x12\n\nread_count\x18\x01 \x01(\x03\x12\x13\n\x0b\x65vent_count\x18\x02 \x01(\x03\x12\x16\n\x0einserted_count\x18\x03 \x01(\x03\x12\x13\n\x0bknown_count\x18\x04 \x01(\x03\x12\x0c\n\x04\x64one\x18\x05 \x01(\x08\x12\x15\n\rlast_sequence\x18\x06 \x01(\x03\x12\x13\n\x0btotal_count\x18\x07 \x01(\x03\x12\x15\n\rskipped_count\x18\x08 \x01(\x03\x12\x18\n\x10superseded_count\x18\t \x01(\x03\x12\x15\n\rretired_count\x18\n \x01(\x03\x12\x30\n\nsuperseded\x18\x0b \x03(\x0b\x32\x1c.decnet_ttp.v1.SupersededTag\x12\x16\n\x0eunjudged_count\x18\x0c \x01(\x03\x32\x96\x06\n\rIngestService\x12W\n\x0cSubmitEvents\x12\".decnet_ttp.v1.SubmitEventsRequest\x1a#.decnet_ttp.v1.SubmitEventsResponse\x12j\n\x11SubmitEventStream\x12\'.decnet_ttp.v1.SubmitEventStreamRequest\x1a(.decnet_ttp.v1.SubmitEventStreamResponse(\x01\x30\x01\x12`\n\x0fGetIngestStatus\x12%.decnet_ttp.v1.GetIngestStatusRequest\x1a&.decnet_ttp.v1.GetIngestStatusResponse\x12`\n\x0fListDeadLetters\x12%.decnet_ttp.v1.ListDeadLettersRequest\x1a&.decnet_ttp.v1.ListDeadLettersResponse\x12Z\n\rGetDeadLetter\x12#.decnet_ttp.v1.GetDeadLetterRequest\x1a$.decnet_ttp.v1.GetDeadLetterResponse\x12\x66\n\x11ReplayDeadLetters\x12\'.decnet_ttp.v1.ReplayDeadLettersRequest\x1a(.decnet_ttp.v1.ReplayDeadLettersResponse\x12`\n\x0f\x44ropDeadLetters\x12%.decnet_ttp.v1.DropDeadLettersRequest\x1a&.decnet_ttp.v1.DropDeadLettersResponse\x12V\n\x0bRunBackfill\x12!.decnet_ttp.v1.RunBackfillRequest\x1a\".decnet_ttp.v1.RunBackfillResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'decnet_ttp.v1.ingest_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUBMITEVENTSREQUEST']._serialized_start=113
-  _globals['_SUBMITEVENTSREQUEST']._serialized_end=177
-  _globals['_SUBMITEVENTSRESPONSE']._serialized_start=179
-  _globals['_SUBMITEVENTSRESPONSE']._serialized_end=247
-  _globals['_SUBMITEVENTSTREAMREQUEST']._serialized_start=249
-  _globals['_SUBMITEVENTSTREAMREQUEST']._serialized_end=318
-  _globals['_SUBMITEVENTSTREAMRESPONSE']._serialized_start=320
-  _globals['_SUBMITEVENTSTREAMRESPONSE']._serialized_end=393
-  _globals['_SUBMITRESULT']._serialized_start=395
-  _globals['_SUBMITRESULT']._serialized_end=488
-  _globals['_GETINGESTSTATUSREQUEST']._serialized_start=490
-  _globals['_GETINGESTSTATUSREQUEST']._serialized_end=514
-  _globals['_GETINGESTSTATUSRESPONSE']._serialized_start=517
-  _globals['_GETINGESTSTATUSRESPONSE']._serialized_end=825
-  _globals['_TAGGERSTATUS']._serialized_start=827
-  _globals['_TAGGERSTATUS']._serialized_end=898
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=900
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1003
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1005
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1104
-  _globals['_DEADLETTER']._serialized_start=1107
-  _globals['_DEADLETTER']._serialized_end=1389
-  _globals['_GETDEADLETTERREQUEST']._serialized_start=1391
-  _globals['_GETDEADLETTERREQUEST']._serialized_end=1431
-  _globals['_GETDEADLETTERRESPONSE']._serialized_start=1433
-  _globals['_GETDEADLETTERRESPONSE']._serialized_end=1504
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=1506
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=1591
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=1593
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=1644
-  _globals['_DROPDEADLETTERSREQUEST']._serialized_start=1646
-  _globals['_DROPDEADLETTERSREQUEST']._serialized_end=1689
-  _globals['_DROPDEADLETTERSRESPONSE']._serialized_start=1691
-  _globals['_DROPDEADLETTERSRESPONSE']._serialized_end=1739
-  _globals['_RUNBACKFILLREQUEST']._serialized_start=1742
-  _globals['_RUNBACKFILLREQUEST']._serialized_end=1905
-  _globals['_RUNBACKFILLRESPONSE']._serialized_start=1908
-  _globals['_RUNBACKFILLRESPONSE']._serialized_end=2096
-  _globals['_INGESTSERVICE']._serialized_start=2099
-  _globals['_INGESTSERVICE']._serialized_end=2889
+  _globals['_SUBMITEVENTSREQUEST']._serialized_start=152
+  _globals['_SUBMITEVENTSREQUEST']._serialized_end=216
+  _globals['_SUBMITEVENTSRESPONSE']._serialized_start=218
+  _globals['_SUBMITEVENTSRESPONSE']._serialized_end=286
+  _globals['_SUBMITEVENTSTREAMREQUEST']._serialized_start=288
+  _globals['_SUBMITEVENTSTREAMREQUEST']._serialized_end=357
+  _globals['_SUBMITEVENTSTREAMRESPONSE']._serialized_start=359
+  _globals['_SUBMITEVENTSTREAMRESPONSE']._serialized_end=432
+  _globals['_SUBMITRESULT']._serialized_start=434
+  _globals['_SUBMITRESULT']._serialized_end=527
+  _globals['_GETINGESTSTATUSREQUEST']._serialized_start=529
+  _globals['_GETINGESTSTATUSREQUEST']._serialized_end=553
+  _globals['_GETINGESTSTATUSRESPONSE']._serialized_start=556
+  _globals['_GETINGESTSTATUSRESPONSE']._serialized_end=864
+  _globals['_TAGGERSTATUS']._serialized_start=866
+  _globals['_TAGGERSTATUS']._serialized_end=937
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=939
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1042
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1044
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1143
+  _globals['_DEADLETTER']._serialized_start=1146
+  _globals['_DEADLETTER']._serialized_end=1428
+  _globals['_GETDEADLETTERREQUEST']._serialized_start=1430
+  _globals['_GETDEADLETTERREQUEST']._serialized_end=1470
+  _globals['_GETDEADLETTERRESPONSE']._serialized_start=1472
+  _globals['_GETDEADLETTERRESPONSE']._serialized_end=1543
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=1545
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=1630
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=1632
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=1683
+  _globals['_DROPDEADLETTERSREQUEST']._serialized_start=1685
+  _globals['_DROPDEADLETTERSREQUEST']._serialized_end=1728
+  _globals['_DROPDEADLETTERSRESPONSE']._serialized_start=1730
+  _globals['_DROPDEADLETTERSRESPONSE']._serialized_end=1778
+  _globals['_RUNBACKFILLREQUEST']._serialized_start=1781
+  _globals['_RUNBACKFILLREQUEST']._serialized_end=2043
+  _globals['_RUNBACKFILLRESPONSE']._serialized_start=2046
+  _globals['_RUNBACKFILLRESPONSE']._serialized_end=2357
+  _globals['_INGESTSERVICE']._serialized_start=2360
+  _globals['_INGESTSERVICE']._serialized_end=3150
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 import datetime
 
 from decnet_ttp.v1 import event_pb2 as _event_pb2
+from decnet_ttp.v1 import tag_store_service_pb2 as _tag_store_service_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -165,23 +166,33 @@ class DropDeadLettersResponse(_message.Message):
     def __init__(self, dropped_count: _Optional[int] = ...) -> None: ...
 
 class RunBackfillRequest(_message.Message):
-    __slots__ = ("start_time", "source", "dry_run", "batch_size", "after_sequence", "max_rate")
+    __slots__ = ("start_time", "source", "dry_run", "batch_size", "after_sequence", "max_rate", "superseded", "retire", "retirement_uuid", "requested_by", "reason")
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     MAX_RATE_FIELD_NUMBER: _ClassVar[int]
+    SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
+    RETIRE_FIELD_NUMBER: _ClassVar[int]
+    RETIREMENT_UUID_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     start_time: _timestamp_pb2.Timestamp
     source: str
     dry_run: bool
     batch_size: int
     after_sequence: int
     max_rate: float
-    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[str] = ..., dry_run: _Optional[bool] = ..., batch_size: _Optional[int] = ..., after_sequence: _Optional[int] = ..., max_rate: _Optional[float] = ...) -> None: ...
+    superseded: bool
+    retire: bool
+    retirement_uuid: str
+    requested_by: str
+    reason: str
+    def __init__(self, start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[str] = ..., dry_run: _Optional[bool] = ..., batch_size: _Optional[int] = ..., after_sequence: _Optional[int] = ..., max_rate: _Optional[float] = ..., superseded: _Optional[bool] = ..., retire: _Optional[bool] = ..., retirement_uuid: _Optional[str] = ..., requested_by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RunBackfillResponse(_message.Message):
-    __slots__ = ("read_count", "event_count", "inserted_count", "known_count", "done", "last_sequence", "total_count", "skipped_count")
+    __slots__ = ("read_count", "event_count", "inserted_count", "known_count", "done", "last_sequence", "total_count", "skipped_count", "superseded_count", "retired_count", "superseded", "unjudged_count")
     READ_COUNT_FIELD_NUMBER: _ClassVar[int]
     EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     INSERTED_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -190,6 +201,10 @@ class RunBackfillResponse(_message.Message):
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TOTAL_COUNT_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SUPERSEDED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RETIRED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
+    UNJUDGED_COUNT_FIELD_NUMBER: _ClassVar[int]
     read_count: int
     event_count: int
     inserted_count: int
@@ -198,4 +213,8 @@ class RunBackfillResponse(_message.Message):
     last_sequence: int
     total_count: int
     skipped_count: int
-    def __init__(self, read_count: _Optional[int] = ..., event_count: _Optional[int] = ..., inserted_count: _Optional[int] = ..., known_count: _Optional[int] = ..., done: _Optional[bool] = ..., last_sequence: _Optional[int] = ..., total_count: _Optional[int] = ..., skipped_count: _Optional[int] = ...) -> None: ...
+    superseded_count: int
+    retired_count: int
+    superseded: _containers.RepeatedCompositeFieldContainer[_tag_store_service_pb2.SupersededTag]
+    unjudged_count: int
+    def __init__(self, read_count: _Optional[int] = ..., event_count: _Optional[int] = ..., inserted_count: _Optional[int] = ..., known_count: _Optional[int] = ..., done: _Optional[bool] = ..., last_sequence: _Optional[int] = ..., total_count: _Optional[int] = ..., skipped_count: _Optional[int] = ..., superseded_count: _Optional[int] = ..., retired_count: _Optional[int] = ..., superseded: _Optional[_Iterable[_Union[_tag_store_service_pb2.SupersededTag, _Mapping]]] = ..., unjudged_count: _Optional[int] = ...) -> None: ...

@@ -73,7 +73,7 @@ class TagDraft(_message.Message):
     def __init__(self, source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., tactic: _Optional[str] = ..., technique_id: _Optional[str] = ..., sub_technique_id: _Optional[str] = ..., confidence: _Optional[float] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., attack_release: _Optional[str] = ..., confidence_fixed: _Optional[bool] = ...) -> None: ...
 
 class Tag(_message.Message):
-    __slots__ = ("uuid", "anchor", "session_id", "decky_id", "source_kind", "source_id", "tactic", "tactic_name", "technique_id", "technique_name", "sub_technique_id", "sub_technique_name", "confidence", "rule_id", "rule_version", "evidence", "attack_release", "mitre_uri", "observe_time", "create_time", "effective_confidence", "adjustments")
+    __slots__ = ("uuid", "anchor", "session_id", "decky_id", "source_kind", "source_id", "tactic", "tactic_name", "technique_id", "technique_name", "sub_technique_id", "sub_technique_name", "confidence", "rule_id", "rule_version", "evidence", "attack_release", "mitre_uri", "observe_time", "create_time", "effective_confidence", "adjustments", "retirement")
     UUID_FIELD_NUMBER: _ClassVar[int]
     ANCHOR_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,7 @@ class Tag(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
+    RETIREMENT_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     anchor: _scope_pb2.Anchor
     session_id: str
@@ -118,7 +119,20 @@ class Tag(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     effective_confidence: float
     adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
-    def __init__(self, uuid: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., tactic: _Optional[str] = ..., tactic_name: _Optional[str] = ..., technique_id: _Optional[str] = ..., technique_name: _Optional[str] = ..., sub_technique_id: _Optional[str] = ..., sub_technique_name: _Optional[str] = ..., confidence: _Optional[float] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., attack_release: _Optional[str] = ..., mitre_uri: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., effective_confidence: _Optional[float] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ...) -> None: ...
+    retirement: Retirement
+    def __init__(self, uuid: _Optional[str] = ..., anchor: _Optional[_Union[_scope_pb2.Anchor, _Mapping]] = ..., session_id: _Optional[str] = ..., decky_id: _Optional[str] = ..., source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., tactic: _Optional[str] = ..., tactic_name: _Optional[str] = ..., technique_id: _Optional[str] = ..., technique_name: _Optional[str] = ..., sub_technique_id: _Optional[str] = ..., sub_technique_name: _Optional[str] = ..., confidence: _Optional[float] = ..., rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., attack_release: _Optional[str] = ..., mitre_uri: _Optional[str] = ..., observe_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., effective_confidence: _Optional[float] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., retirement: _Optional[_Union[Retirement, _Mapping]] = ...) -> None: ...
+
+class Retirement(_message.Message):
+    __slots__ = ("uuid", "requested_by", "reason", "create_time")
+    UUID_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    uuid: str
+    requested_by: str
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, uuid: _Optional[str] = ..., requested_by: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Adjustment(_message.Message):
     __slots__ = ("rule_id", "rule_version", "amount", "ceiling", "reason", "source_kind", "source_id", "observe_time")

@@ -55,6 +55,21 @@ class TagStoreServiceStub:
                 request_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsRequest.SerializeToString,
                 response_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsResponse.FromString,
                 _registered_method=True)
+        self.FindSuperseded = channel.unary_unary(
+                '/decnet_ttp.v1.TagStoreService/FindSuperseded',
+                request_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.FindSupersededRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.FindSupersededResponse.FromString,
+                _registered_method=True)
+        self.JudgeSuperseded = channel.unary_unary(
+                '/decnet_ttp.v1.TagStoreService/JudgeSuperseded',
+                request_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.JudgeSupersededRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.JudgeSupersededResponse.FromString,
+                _registered_method=True)
+        self.RestoreTags = channel.unary_unary(
+                '/decnet_ttp.v1.TagStoreService/RestoreTags',
+                request_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.RestoreTagsRequest.SerializeToString,
+                response_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.RestoreTagsResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/decnet_ttp.v1.TagStoreService/GetStatus',
                 request_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.GetStatusRequest.SerializeToString,
@@ -106,6 +121,35 @@ class TagStoreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindSuperseded(self, request, context):
+        """Notes which stored tags are of an older version of their rule, or of a rule that is gone, for JudgeSuperseded. Reads
+        all tags once and holds nobody up.
+
+        Errors include: INVALID_ARGUMENT (no rules, a malformed run_uuid).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def JudgeSuperseded(self, request, context):
+        """Tells which of them, among those of some events, the rules of today make otherwise or not at all, and retires them
+        where asked to. Sending it again retires nothing twice.
+
+        Errors include: INVALID_ARGUMENT (a malformed run_uuid, more than 20 000 events).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreTags(self, request, context):
+        """Undoes a retirement: its tags count again.
+
+        Errors include: NOT_FOUND (no such retirement).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Tells how much waits to be announced, and what the database is like.
 
@@ -137,6 +181,21 @@ def add_TagStoreServiceServicer_to_server(servicer, server):
                     servicer.VacuumTags,
                     request_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsRequest.FromString,
                     response_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsResponse.SerializeToString,
+            ),
+            'FindSuperseded': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindSuperseded,
+                    request_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.FindSupersededRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.FindSupersededResponse.SerializeToString,
+            ),
+            'JudgeSuperseded': grpc.unary_unary_rpc_method_handler(
+                    servicer.JudgeSuperseded,
+                    request_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.JudgeSupersededRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.JudgeSupersededResponse.SerializeToString,
+            ),
+            'RestoreTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreTags,
+                    request_deserializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.RestoreTagsRequest.FromString,
+                    response_serializer=decnet__ttp_dot_v1_dot_tag__store__service__pb2.RestoreTagsResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -253,6 +312,87 @@ class TagStoreService:
             '/decnet_ttp.v1.TagStoreService/VacuumTags',
             decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsRequest.SerializeToString,
             decnet__ttp_dot_v1_dot_tag__store__service__pb2.VacuumTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindSuperseded(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.TagStoreService/FindSuperseded',
+            decnet__ttp_dot_v1_dot_tag__store__service__pb2.FindSupersededRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_tag__store__service__pb2.FindSupersededResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JudgeSuperseded(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.TagStoreService/JudgeSuperseded',
+            decnet__ttp_dot_v1_dot_tag__store__service__pb2.JudgeSupersededRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_tag__store__service__pb2.JudgeSupersededResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/decnet_ttp.v1.TagStoreService/RestoreTags',
+            decnet__ttp_dot_v1_dot_tag__store__service__pb2.RestoreTagsRequest.SerializeToString,
+            decnet__ttp_dot_v1_dot_tag__store__service__pb2.RestoreTagsResponse.FromString,
             options,
             channel_credentials,
             insecure,
