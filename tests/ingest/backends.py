@@ -40,6 +40,11 @@ class Tagger(tagger_service_pb2_grpc.TaggerServiceServicer):
         answer.lifters.add(name="rule_engine", source_kinds=self.kinds)
         return answer
 
+    async def ListRuleStatistics(self, request: Any, context: Any) -> Any:
+        answer = tagger_service_pb2.ListRuleStatisticsResponse()
+        answer.statistics.add(rule_id="R0001")
+        return answer
+
     async def TagEvents(self, request: Any, context: Any) -> Any:
         if self.error is not None:
             raise self.error
@@ -84,6 +89,21 @@ class Store(
         self.open = asyncio.Event()
         self.open.set()
         self.waiting = self.most_waiting = 0
+        self.found: list[tag_store_service_pb2.FindSupersededRequest] = []
+        self.judged: list[tag_store_service_pb2.JudgeSupersededRequest] = []
+
+    async def FindSuperseded(self, request: Any, context: Any) -> Any:
+        self.found.append(request)
+        return tag_store_service_pb2.FindSupersededResponse(candidate_count=1)
+
+    async def JudgeSuperseded(self, request: Any, context: Any) -> Any:
+        """Every event of the request has one superseded tag."""
+        self.judged.append(request)
+        answer = tag_store_service_pb2.JudgeSupersededResponse()
+        for event in request.events:
+            answer.tags.add(uuid=event.source_id, source_id=event.source_id)
+        answer.retired_count = len(answer.tags) if request.retire else 0
+        return answer
 
     async def InsertTags(self, request: Any, context: Any) -> Any:
         if self.error is not None:

@@ -21,6 +21,7 @@ from decnet_ttp.ingest.intel_records import IntelRecords
 from decnet_ttp.ingest.parking import Parking, Schedule
 from decnet_ttp.ingest.pipeline import Pipeline
 from decnet_ttp.ingest.shelf import DUE_SUBJECTS, NatsShelf
+from decnet_ttp.ingest.supersession import Supersession
 from decnet_ttp.runtime.bus import EVENTS_STREAM, PARKED_STREAM, Bus, Envelope
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
@@ -129,7 +130,7 @@ class Rig:
                     pipeline,
                     parking,
                     DeadLetterBox(self.bus, shelf),
-                    Backfill(self.bus, pipeline),
+                    Backfill(self.bus, pipeline, Supersession(tag_store, None, dispatcher)),
                     dispatcher,
                     directory,
                     tag_store,

@@ -82,6 +82,7 @@ def _techniques(
 )
 @click.option("--tactic", metavar="TA", default="", help="Only this tactic, such as TA0002.")
 @click.option("--rule", metavar="R", default="", help="Only this rule, such as R0014.")
+@click.option("--retired", is_flag=True, help="Tags that are retired as well; they are marked.")
 @scope_options
 @limit_option(DEFAULT_LIMIT, rows="tags")
 @json_option
@@ -95,6 +96,7 @@ def tags(
     rule: str,
     scope: Scope,
     limit: int,
+    retired: bool,
     as_json: bool,
 ) -> None:
     """Show the tags of the fleet or of one scope with their evidence, newest first.
@@ -103,7 +105,9 @@ def tags(
     """
 
     async def work(channel: Channel) -> bool:
-        found = _Tags(channel, scope, _distinct(chosen + more), tactic.upper(), rule, limit)
+        found = _Tags(
+            channel, scope, _distinct(chosen + more), tactic.upper(), rule, limit, retired=retired
+        )
         if as_json:
             await stream_messages(found)
         elif on_terminal():
@@ -140,6 +144,8 @@ class _Tags:
         tactic: str,
         rule: str,
         limit: int,
+        *,
+        retired: bool,
     ) -> None:
         from decnet_ttp.v1.tag_store_service_pb2 import ListTagsRequest
         from decnet_ttp.v1.tag_store_service_pb2_grpc import TagStoreServiceStub
@@ -157,6 +163,7 @@ class _Tags:
                     sub_technique_id=technique if "." in technique else "",
                     tactic=tactic,
                     rule_id=rule,
+                    include_retired=retired,
                 ),
                 "tags",
                 limit=limit,
@@ -234,10 +241,13 @@ def _confidence(tag: Tag) -> Cell:
 
 
 def _adjustments(tag: Tag) -> str:
-    return "; ".join(
+    notes = [
         f"{each.rule_id} v{each.rule_version} {each.amount:+.2f} {each.reason} ({each.source_id})"
         for each in tag.adjustments
-    )
+    ]
+    if tag.HasField("retirement"):
+        notes.append(f"retired by {tag.retirement.uuid}")
+    return "; ".join(notes)
 
 
 async def _print_records(channel: Channel, found: Sequence[Tag]) -> None:
@@ -250,6 +260,8 @@ async def _print_records(channel: Channel, found: Sequence[Tag]) -> None:
     for tag in found:
         attacker = tag.anchor.attacker_uuid
         label = f"{tag.source_kind}: "
+        if tag.HasField("retirement"):
+            label = f"retired {moment(tag.retirement.create_time)}; {label}"
         if tag.adjustments:
             label = f"{printable(_adjustments(tag), width // 2)}; {label}"
         evidence = evidence_cell(tag.evidence, max(width - len(label), 20))

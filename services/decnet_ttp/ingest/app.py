@@ -21,6 +21,7 @@ from decnet_ttp.ingest.pipeline import Pipeline
 from decnet_ttp.ingest.servicer import IngestServicer
 from decnet_ttp.ingest.shelf import DUE_SUBJECTS, NatsShelf
 from decnet_ttp.ingest.submission import Submission
+from decnet_ttp.ingest.supersession import Supersession
 from decnet_ttp.runtime.bus import (
     EVENTS_STREAM,
     INGEST_DURABLE,
@@ -35,6 +36,7 @@ from decnet_ttp.runtime.server import Server
 from decnet_ttp.v1 import (
     directory_service_pb2_grpc,
     ingest_service_pb2_grpc,
+    rule_store_service_pb2_grpc,
     tag_store_service_pb2_grpc,
 )
 
@@ -44,6 +46,15 @@ DURABLE_PARKED = "decnet-ttp-ingest-parked"
 #: Waiting for a tagger, in seconds: soon at first, every few minutes while it stays away, and
 #: never given up within the age of the stream.
 _TAGGER_SCHEDULE = Schedule(first_s=10.0, longest_s=300.0, limit_s=10 * 365 * 86_400.0)
+
+
+async def _rule_store(
+    stack: AsyncExitStack, settings: Settings
+) -> rule_store_service_pb2_grpc.RuleStoreServiceStub | None:
+    if not settings.rule_store:
+        return None
+    channel = await stack.enter_async_context(open_channel(settings.rule_store, settings))
+    return rule_store_service_pb2_grpc.RuleStoreServiceStub(channel)
 
 
 async def run(settings: Settings) -> None:
@@ -86,7 +97,11 @@ async def run(settings: Settings) -> None:
             dispatcher=dispatcher,
             submission=Submission(directory=directory, dispatcher=dispatcher, tag_store=tag_store),
             letters=DeadLetterBox(bus, shelf),
-            backfill=Backfill(bus, pipeline),
+            backfill=Backfill(
+                bus,
+                pipeline,
+                Supersession(tag_store, await _rule_store(stack, settings), dispatcher),
+            ),
         )
         opened = asyncio.Event()
         figures = Figures(bus, durable=INGEST_DURABLE, counters=counters, dispatcher=dispatcher)

@@ -18,6 +18,7 @@ from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.consumer import origin_of
 from decnet_ttp.ingest.inputs.catalogue import SUBJECTS, input_for
 from decnet_ttp.ingest.pipeline import Outcome, Pipeline
+from decnet_ttp.ingest.supersession import Supersession
 from decnet_ttp.runtime.bus import EVENTS_STREAM, Bus, Envelope, EnvelopeError
 from decnet_ttp.v1 import ingest_service_pb2 as pb
 
@@ -51,6 +52,11 @@ class _Run:
     end: int
     progress: pb.RunBackfillResponse = field(default_factory=pb.RunBackfillResponse)
 
+    @property
+    def looks_only(self) -> bool:
+        """Whether superseded tags are looked for and left as they are."""
+        return self.request.superseded and not self.request.retire
+
 
 class Backfill:
     """Tags history again.
@@ -58,11 +64,13 @@ class Backfill:
     Args:
         bus: Connection to NATS.
         pipeline: What messages go through, as those that are new.
+        supersession: Judges stored tags by what their events give now.
     """
 
-    def __init__(self, bus: Bus, pipeline: Pipeline) -> None:
+    def __init__(self, bus: Bus, pipeline: Pipeline, supersession: Supersession) -> None:
         self._bus = bus
         self._pipeline = pipeline
+        self._supersession = supersession
 
     async def run(self, request: pb.RunBackfillRequest) -> AsyncIterator[pb.RunBackfillResponse]:
         """Read the history of a source, and yield the progress after each batch.
@@ -74,6 +82,8 @@ class Backfill:
             UnavailableError: The bus or a stage stayed away; last_sequence is where to go on.
         """
         batch = _check(request)
+        if request.superseded:
+            await self._supersession.find(request)
         try:
             state = (await self._bus.js.stream_info(EVENTS_STREAM)).state
             info = await self._bus.js.add_consumer(EVENTS_STREAM, _reading(request))
@@ -107,9 +117,12 @@ class Backfill:
             left -= len(messages)
             await self._handle(run, messages)
             yield run.progress
+            del run.progress.superseded[:]
             if run.request.max_rate > 0:
                 due_s = began_s + run.progress.read_count / run.request.max_rate
                 await asyncio.sleep(max(0.0, due_s - loop.time()))
+        if run.request.superseded:
+            await self._supersession.finish(run.request)
         run.progress.done = True
         run.progress.last_sequence = max(run.progress.last_sequence, run.end)
         yield run.progress
@@ -150,6 +163,8 @@ class Backfill:
             await self._process(run, upstreams[middle:])
             return
         progress = run.progress
+        if outcome.seen is not None:
+            await self._supersession.judge(run.request, outcome.seen, progress)
         progress.skipped_count += len(outcome.unanchored)
         progress.event_count += outcome.tagged_events
         progress.inserted_count += outcome.inserted
@@ -160,7 +175,12 @@ class Backfill:
         inserted = 0
         for _ in range(_TRIES):
             outcome = await self._pipeline.process(
-                upstreams, attempts_s=_ATTEMPTS_S, silent=True, dry_run=run.request.dry_run
+                upstreams,
+                attempts_s=_ATTEMPTS_S,
+                silent=True,
+                # Looking for what is superseded stores nothing by itself.
+                dry_run=run.request.dry_run or run.looks_only,
+                keep_seen=run.request.superseded,
             )
             if not outcome.delayed:
                 outcome.known -= inserted
@@ -184,6 +204,8 @@ def _check(request: pb.RunBackfillRequest) -> int:
         raise InvalidArgumentError("after_sequence is negative", field="after_sequence")
     if not request.max_rate >= 0:
         raise InvalidArgumentError("max_rate is negative; use 0 for no bound", field="max_rate")
+    if request.retire and not request.superseded:
+        raise InvalidArgumentError("retire needs superseded; set both", field="retire")
     return request.batch_size or _BATCH
 
 

@@ -68,12 +68,14 @@ class Tagged:
         delayed: Messages whose tags are not complete, because a tagger is away.
         unread: Mails whose stored message nobody could read yet.
         failures: Events or rules that failed within a tagger.
+        unsure: Events, by kind and id, of which a tagger could not tell everything.
     """
 
     groups: list[tag_pb2.TagGroup] = field(default_factory=list)
     delayed: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     failures: int = 0
+    unsure: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Dispatcher:
@@ -240,6 +242,8 @@ class Dispatcher:
         tagged.groups.extend(answer.groups)
         tagged.unread.update(each.origin_id for each in answer.unread_messages if each.retryable)
         tagged.failures += len(answer.failures)
+        tagged.unsure.update((each.source_kind, each.source_id) for each in answer.failures)
+        tagged.unsure.update((SourceKind.EMAIL, each.source_id) for each in answer.unread_messages)
         for failure in answer.failures:
             self._log_failure(failure)
 

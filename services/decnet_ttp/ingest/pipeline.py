@@ -22,13 +22,28 @@ from decnet_ttp.ingest.intel_records import IntelRecords
 from decnet_ttp.ingest.storing import insert_requests
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.runtime.tracing import span
-from decnet_ttp.v1 import tag_store_service_pb2_grpc
+from decnet_ttp.v1 import tag_pb2, tag_store_service_pb2_grpc
 
 _INSERT_TIMEOUT_S = 60.0
 
 
 #: Messages after which attackers may belong to another identity than before.
 _CHANGES = (IDENTITY_FORMED, OBSERVATION_LINKED, IDENTITY_MERGED, IDENTITY_UNMERGED)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the taggers saw of a batch, and said.
+
+    Attributes:
+        events: Events by kind and id.
+        groups: Tags.
+        unsure: Events of which a tagger could not tell everything.
+    """
+
+    events: set[tuple[str, str]]
+    groups: Sequence[tag_pb2.TagGroup]
+    unsure: set[tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -45,6 +60,7 @@ class Outcome:
         failures: Events or rules that failed within a tagger.
         wrong_fields: Fields of producers that had the wrong type.
         tagged_events: Events that got a tag; counted only where nothing is announced.
+        seen: What the taggers saw and said; kept only where it was asked for.
     """
 
     unanchored: set[str] = field(default_factory=set)
@@ -55,6 +71,7 @@ class Outcome:
     failures: int = 0
     wrong_fields: int = 0
     tagged_events: int = 0
+    seen: Seen | None = None
 
 
 class Pipeline:
@@ -88,6 +105,7 @@ class Pipeline:
         tagger_attempts_s: float | None = None,
         silent: bool = False,
         dry_run: bool = False,
+        keep_seen: bool = False,
     ) -> Outcome:
         """Have a batch tagged and stored.
 
@@ -97,6 +115,7 @@ class Pipeline:
             tagger_attempts_s: How long a tagger is; what the others found is stored only then.
             silent: Whether new tags are stored without announcement.
             dry_run: Whether nothing is stored.
+            keep_seen: Whether the outcome tells what the taggers saw and said.
 
         Raises:
             UnavailableError: The directory or the tag-store stayed away.
@@ -123,6 +142,8 @@ class Pipeline:
             outcome.tagged_events = len(
                 {(tag.source_kind, tag.source_id) for group in tagged.groups for tag in group.tags}
             )
+        if keep_seen:
+            outcome.seen = Seen(_events(requests), tagged.groups, tagged.unsure)
         if dry_run:
             return outcome
         del requests
@@ -174,6 +195,16 @@ class Pipeline:
                 outcome.wrong_fields += source.write(part, sink)
             if self._intel is not None and source is SESSION_ENDED:
                 self._intel.write(upstream, sink)
+
+
+def _events(requests: Sequence[TaggerRequests]) -> set[tuple[str, str]]:
+    return {
+        (event.source_kind, event.source_id)
+        for item in requests
+        for request in item.requests
+        for group in request.groups
+        for event in group.events
+    }
 
 
 def _named(upstream: Upstream) -> set[str]:

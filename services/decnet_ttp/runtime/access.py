@@ -76,8 +76,8 @@ ALLOWED: Final[Mapping[str, frozenset[Role]]] = {
     **_methods("RuleStoreService", "ListRules GetRule WatchRules ListRuleStateChanges", _ALL),
     **_methods("RuleStoreService", "SetRuleState ClearRuleState", _OPERATOR),
     **_methods("TagStoreService", "ListTags GetStatus", _ALL),
-    **_methods("TagStoreService", "InsertTags", _SERVICE),
-    **_methods("TagStoreService", "PurgeTags VacuumTags", _OPERATOR),
+    **_methods("TagStoreService", "InsertTags FindSuperseded JudgeSuperseded", _SERVICE),
+    **_methods("TagStoreService", "PurgeTags VacuumTags RestoreTags", _OPERATOR),
     **_methods("TaggerService", "DescribeTagger ExplainEvent ListRuleStatistics", _ALL),
     **_methods("TaggerService", "TagEvents", _SERVICE),
 }
