@@ -58,10 +58,13 @@ class AdjustingRules:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow, and sweep after each change, until `stop`."""
-        tasks = [self._sweep_for_ever()]
-        if self._settings.rule_store:
-            tasks.append(self._watch_for_ever())
-        await unless_stopped(stop, asyncio.gather(*tasks))
+        await unless_stopped(stop, self._work())
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep_for_ever())
+            if self._settings.rule_store:
+                group.create_task(self._watch_for_ever())
 
     async def _sweep_for_ever(self) -> None:
         while True:
