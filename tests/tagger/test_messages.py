@@ -6,21 +6,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from decnet_ttp.attack import Catalogue
+from decnet_ttp.runtime.figures import Family
 from decnet_ttp.tagger import messages as module
 from decnet_ttp.tagger.artifacts import Artifacts
 from decnet_ttp.tagger.evaluation import Evaluation
+from decnet_ttp.tagger.figures import Figures
 from decnet_ttp.tagger.lifter import Lifter
 from decnet_ttp.tagger.lifters.email import EmailLifter
 from decnet_ttp.tagger.lifters.rule_engine import RuleEngine
 from decnet_ttp.tagger.mail_content import read_mail
 from decnet_ttp.tagger.messages import Messages
 from decnet_ttp.tagger.rule_set import RuleSet
+from decnet_ttp.tagger.servicer import TaggerServicer
 from decnet_ttp.v1 import event_pb2, rule_pb2, scope_pb2, tagger_service_pb2
 from tagger.lifters.lifting import rule
 from tagger.mails import BEC, NAME, store
@@ -192,3 +196,43 @@ async def test_the_event_loop_goes_on_while_a_large_mail_is_read(
     release.set()
     assert await reading is None
     assert group.events[0].HasField("mail_content")
+
+
+async def described(lifter: Lifter, artifacts: Artifacts) -> Sequence[str]:
+    """Decoys whose stored mails a tagger of a lifter says it reaches."""
+    follower = SimpleNamespace(rules=RuleSet.empty(), revision=1, epoch="e", loaded=True)
+    servicer = TaggerServicer(
+        lifters=[lifter],
+        follower=follower,  # type: ignore[arg-type]  # as much of one as this asks
+        evaluation=Evaluation([lifter], attack_release="r"),
+        attack_release="r",
+        artifacts=artifacts,
+    )
+    request = tagger_service_pb2.DescribeTaggerRequest()
+    answer = await servicer.DescribeTagger(request, None)  # type: ignore[arg-type]  # not looked at
+    return list(answer.artifact_deckies)
+
+
+async def test_a_tagger_says_whose_mails_it_reaches_as_they_are_now(
+    artifacts: Artifacts, tmp_path: Path
+) -> None:
+    assert await described(EmailLifter(), artifacts) == []
+    store(tmp_path, BEC, decky="mail-2")
+    store(tmp_path, BEC, decky="mail-1")
+    assert await described(EmailLifter(), artifacts) == ["mail-1", "mail-2"]
+    assert await described(RuleEngine(), artifacts) == []
+
+
+async def test_what_was_and_was_not_read_is_on_the_metrics_page(
+    catalogue: Catalogue, messages: Messages, tmp_path: Path
+) -> None:
+    store(tmp_path, BEC)
+    await tag(catalogue, messages, batch(mail(), mail("../x"), mail("../y")))
+    rules = SimpleNamespace(rules=RuleSet.empty(), revision=1)
+    figures = Figures(
+        Evaluation([EmailLifter()], attack_release="r").statistics, rules, messages.artifacts
+    )
+    page = {each.name: each.values for each in await figures.counted() if isinstance(each, Family)}
+    assert page["messages_read"] == {(): 1}
+    assert page["messages_unread"] == {("bad_name",): 2}
+    assert (await figures.progress())["messages_unread"] == 2
