@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from decnet_ttp.matching import RuleInvalidError
 from decnet_ttp.tagger.lifters.behavioral import BehavioralLifter
-from decnet_ttp.tagger.lifters.behavioral_signals import escape_of, tools_of
+from decnet_ttp.tagger.lifters.behavioral_signals import escape_of, sent_class, tools_of
 from decnet_ttp.tagger.lifters.behavioral_text import (
     CREDENTIAL_FILES,
     DESTRUCTION,
@@ -246,6 +246,22 @@ def test_threshold_or_word_decides(name: str, fields: dict[str, Any], *, expecte
 )
 def test_guesses_come_in_several_forms(fields: dict[str, Any], tools: set[str]) -> None:
     assert tools_of(event("session", service="ssh", extra=fields)) == tools
+
+
+@pytest.mark.parametrize(
+    ("signals", "scans", "tools"),
+    [
+        (["portscan:syn"], True, set()),
+        (["portscan:nmap_xmas"], True, {"nmap"}),
+        (["smb:file_open", "portscan-like"], False, set()),
+    ],
+)
+def test_a_watcher_of_ports_says_who_scans(
+    signals: list[str], *, scans: bool, tools: set[str]
+) -> None:
+    made = event("session", service="portscan", signals=signals)
+    assert (sent_class(made) == "scanning") is scans
+    assert tools_of(made) == tools
 
 
 def test_evidence_of_a_session_has_figures_and_labels() -> None:

@@ -35,6 +35,9 @@ _SIGNALS: Final = frozenset(
     {"privileged:true", "pid:host", "pidmode:host", "cap_add:sys_admin", "cap_add:all"}
 )
 
+#: How the signals begin that a watcher of ports raises; those of nmap name it behind that.
+_PORT_SCAN: Final = "portscan:"
+
 #: What sensors call the classes.
 _CLASSES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -70,12 +73,17 @@ def escape_of(signal: str) -> str | None:
 def sent_class(event: event_pb2.Event) -> str:
     """Return the class that a sensor put a session in, by our name; empty when it is in none."""
     text = extra_text(event, "behavior_class", "behaviour_class")[:_MAX_WORD].strip().lower()
-    return _CLASSES.get(text.replace("-", "_").replace(" ", "_"), "")
+    found = _CLASSES.get(text.replace("-", "_").replace(" ", "_"), "")
+    if not found and any(each.startswith(_PORT_SCAN) for each in event.session.signals):
+        return "scanning"
+    return found
 
 
 def _guesses(event: event_pb2.Event) -> Iterator[str]:
     """Yield what a sensor guessed: words, or objects that name the tool."""
     yield extra_text(event, "tool_guess")
+    if any(each.startswith(f"{_PORT_SCAN}nmap_") for each in event.session.signals):
+        yield "nmap"
     if not event.HasField("extra") or "tool_guesses" not in event.extra.fields:
         return
     guesses = event.extra.fields["tool_guesses"]
