@@ -341,6 +341,38 @@ async def _record_undisturbed(database_url: str, sent: Sequence[Envelope]) -> No
         await database.close()
 
 
+async def test_without_its_consumer_it_begins_where_the_database_ended(
+    tmp_path: Path, nats_url: str, database_url: str, bus: Bus
+) -> None:
+    """As after a kill between removing the consumer and making it anew; no letter is doubled."""
+    service = Service(tmp_path, nats_url=nats_url, database_url=database_url)
+    try:
+        await service.start()
+        await until(service.serving)
+        await publish(bus, [message("steady", attacker=None), *habit("AA")])
+
+        async def arrived() -> bool:
+            return await count(service) == expected
+
+        expected = 2
+        await until(arrived)
+        assert await service.stop() == 0
+        await bus.js.delete_consumer("DECNET_EVENTS", "attribution")
+        await bus.js.purge_stream("DECNET_TTP_DLQ")
+        await publish(bus, habit("AAAAA")[2:])
+        await service.start()
+        await until(service.serving)
+        expected = 5
+        await until(arrived)
+        assert (await bus.js.stream_info("DECNET_TTP_DLQ")).state.messages == 0
+        connection = await asyncpg.connect(database_url)
+        refused = await connection.fetchval("SELECT sum(count) FROM attribution.refusals")
+        await connection.close()
+        assert refused == 1
+    finally:
+        await service.close()
+
+
 async def test_two_replicas_answer_and_one_of_them_takes_over(
     tmp_path: Path, nats_url: str, database_url: str, bus: Bus
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 from decnet_ttp.attribution.directory import Membership
@@ -34,6 +35,18 @@ class Parked:
     retry: int
 
 
+class Place(NamedTuple):
+    """A place in the input stream.
+
+    Attributes:
+        stream_created: When the stream was made, microseconds since the epoch.
+        sequence: The last message that was read.
+    """
+
+    stream_created: int
+    sequence: int
+
+
 @dataclass(slots=True)
 class Batch:
     """What one transaction takes in.
@@ -44,6 +57,7 @@ class Batch:
         refusals: Messages that were refused, by reason.
         parked: Messages to put aside.
         unparked: Places of messages that no longer wait.
+        place: How far the stream is read with this batch; None when it comes from elsewhere.
     """
 
     observations: list[Observation] = field(default_factory=list)
@@ -51,6 +65,7 @@ class Batch:
     refusals: Counter[str] = field(default_factory=Counter)
     parked: list[Parked] = field(default_factory=list)
     unparked: list[int] = field(default_factory=list)
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

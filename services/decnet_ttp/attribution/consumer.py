@@ -13,6 +13,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from decnet_ttp.attribution.batch import Place
 from decnet_ttp.attribution.intake import Incoming, Intake
 from decnet_ttp.attribution.observations import SUBJECT_PREFIX, to_micros
 from decnet_ttp.core.errors import DecnetError
@@ -33,8 +34,9 @@ class Consumer:
 
     Only the leader reads, so an acknowledgement covers all that came before it. Messages that a
     process took and did not acknowledge before it died would come back only after `ack_wait`,
-    behind newer ones; so a new leader makes the consumer anew at the first of them, and a crash
-    changes neither states nor the order in which their changes are announced.
+    behind newer ones; so a new leader makes the consumer anew behind the last message that the
+    database recorded, and a crash changes neither states, nor the order in which their changes are
+    announced, nor buries a message twice.
 
     Args:
         bus: Connection to NATS.
@@ -48,9 +50,10 @@ class Consumer:
         self._intake = intake
         self._batch_messages = batch_messages
         self._ack_wait_s = ack_wait_s
+        self._stream_created = 0
 
     async def _open(self) -> JetStreamContext.PullSubscription:
-        start = await self._first_unacknowledged()
+        start = await self._first_unrecorded()
         await self._js.add_consumer(
             EVENTS_STREAM,
             ConsumerConfig(
@@ -68,15 +71,19 @@ class Consumer:
         )
         return await self._js.pull_subscribe_bind(consumer=DURABLE, stream=EVENTS_STREAM)
 
-    async def _first_unacknowledged(self) -> int | None:
-        """Remove the consumer of a leader that is gone; return where it stood."""
+    async def _first_unrecorded(self) -> int | None:
+        """Remove the consumer of a leader that is gone; return where to begin, None: at all."""
+        created = (await self._js.stream_info(EVENTS_STREAM)).created
+        self._stream_created = 0 if created is None else to_micros(created)
+        recorded = await self._intake.place(self._stream_created)
         try:
             info = await self._js.consumer_info(EVENTS_STREAM, DURABLE)
         except NotFoundError:
-            return None
-        floor = info.ack_floor.stream_seq if info.ack_floor else 0
+            return None if recorded is None else recorded + 1
+        if recorded is None:
+            recorded = info.ack_floor.stream_seq if info.ack_floor else 0
         await self._js.delete_consumer(EVENTS_STREAM, DURABLE)
-        return floor + 1
+        return recorded + 1
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`; a batch that was begun is finished unless its storage is away."""
@@ -88,8 +95,8 @@ class Consumer:
                 messages = await subscription.fetch(self._batch_messages, _FETCH_TIMEOUT_S)
             except TimeoutError:
                 continue
-            except (nats.errors.Error, OSError) as error:
-                _log.info("the bus is away", extra={"error": type(error).__name__})
+            except (nats.errors.Error, DecnetError, OSError) as error:
+                _log.info("not consuming yet", extra={"error": type(error).__name__})
                 await self._close(subscription)
                 subscription = None
                 await pause(stop, _RETRY_S)
@@ -101,10 +108,11 @@ class Consumer:
     async def _take(self, messages: Sequence[Msg], stop: asyncio.Event) -> bool:
         """Take a batch, again and again while what it needs is away."""
         incoming = [_incoming(message) for message in messages]
+        place = Place(self._stream_created, incoming[-1].sequence)
         while True:
             try:
                 with span("ttp.attribution.receive", messages=len(messages)):
-                    await self._intake.take(incoming)
+                    await self._intake.take(incoming, place)
             except (DecnetError, nats.errors.Error) as error:
                 _log.warning(
                     "batch waits", extra={"error": type(error).__name__, "messages": len(messages)}

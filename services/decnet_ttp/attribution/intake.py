@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from nats.js import JetStreamContext
 
-from decnet_ttp.attribution.batch import Batch, Parked, Recorded
+from decnet_ttp.attribution.batch import Batch, Parked, Place, Recorded
 from decnet_ttp.attribution.dead_letters import bury
 from decnet_ttp.attribution.directory import Directory
 from decnet_ttp.attribution.observations import Observation, RefusedError, read_observation
@@ -92,14 +92,22 @@ class Intake:
         self._announced = announced
         self.tally = tally or Tally()
 
-    async def take(self, messages: Sequence[Incoming]) -> Recorded:
+    async def place(self, stream_created: int) -> int | None:
+        """Return the last message of a stream that was taken; see Store.place."""
+        return await self._store.place(stream_created)
+
+    async def take(self, messages: Sequence[Incoming], place: Place | None = None) -> Recorded:
         """Record a batch; afterwards its messages may be acknowledged.
+
+        Args:
+            messages: In the order of the stream.
+            place: How far the stream is read with them; None for messages that were put aside.
 
         Raises:
             DecnetError: The database or the directory is away; the batch may be taken again.
             nats.errors.Error: The bus did not take a dead letter; likewise.
         """
-        batch = Batch(unparked=[item.sequence for item in messages if item.attempts])
+        batch = Batch(unparked=[item.sequence for item in messages if item.attempts], place=place)
         read: list[tuple[Incoming, Observation]] = []
         for item in messages:
             try:

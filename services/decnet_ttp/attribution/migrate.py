@@ -9,7 +9,7 @@ from decnet_ttp.runtime.database import asyncpg_dsn
 
 SCHEMA = "attribution"
 #: The newest migration in the package.
-HEAD = "0002"
+HEAD = "0003"
 
 
 async def schema_version(database_url: str) -> str:

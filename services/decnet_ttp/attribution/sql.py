@@ -80,4 +80,12 @@ SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::uuid[], $5::time
                      $6::int[], $7::timestamptz[])
 ON CONFLICT (sequence) DO UPDATE SET attempts = excluded.attempts, retry_at = excluded.retry_at
 """
+# The stream is told apart by when it was made: a new one of the same name counts from 1 again.
+KEEP_PLACE = """
+INSERT INTO place (stream_created_at, sequence) VALUES ($1, $2)
+ON CONFLICT (one) DO UPDATE
+SET stream_created_at = excluded.stream_created_at, sequence = excluded.sequence
+WHERE place.stream_created_at <> excluded.stream_created_at OR place.sequence < excluded.sequence
+"""
+PLACE = "SELECT sequence FROM place WHERE stream_created_at = $1"
 UNPARK = "DELETE FROM parked WHERE sequence = ANY($1::bigint[])"

@@ -63,6 +63,18 @@ class Store:
             known = {row[0] for row in await connection.fetch(sql.MEMBERS, asked)}
         return [attacker for attacker in asked if attacker not in known]
 
+    async def place(self, stream_created: int) -> int | None:
+        """Return the last message of a stream that was recorded, None when none was.
+
+        Args:
+            stream_created: When the stream was made, microseconds since the epoch.
+
+        Raises:
+            UnavailableError: The database is away.
+        """
+        rows = await self._database.fetch(sql.PLACE, stream_created)
+        return int(rows[0][0]) if rows else None
+
     async def record(self, batch: Batch) -> Recorded:
         """Store a batch with all that follows from it, or nothing.
 
@@ -85,6 +97,8 @@ class Store:
                 await connection.execute(sql.PARK, *columns(map(parked_row, batch.parked)))
             if batch.unparked:
                 await connection.execute(sql.UNPARK, batch.unparked)
+            if batch.place is not None:
+                await connection.execute(sql.KEEP_PLACE, *batch.place)
         return Recorded(len(changes.written), len(changes.transitions))
 
     async def _observe(self, connection: Any, batch: Batch) -> Changes:
