@@ -15,10 +15,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.tag_store import fleet_settling
 from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit, forget_minutes
 from decnet_ttp.tag_store.app import TagStore, open_store
 from decnet_ttp.tag_store.batch import Batch, TagRow, TagShapes
 from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.deletion import delete_tags
 from decnet_ttp.tag_store.migrate import HEAD
 from decnet_ttp.tag_store.outbox_gauge import OutboxFullError, OutboxGauge
 from decnet_ttp.tag_store.recount import recount
@@ -149,6 +151,30 @@ async def test_retention_deletes_by_age_of_storage(database: Database) -> None:
         await asyncio.sleep(0.02)
     stop.set()
     await running
+    assert [each.differing for each in await recount(database, repair=False)] == [0] * 6
+
+
+async def test_settling_holds_nobody_up_while_it_looks(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written while it looks counts as well, and is not looked at again."""
+    writer = TagWriter(database, lambda: None)
+    await writer.write([group("m1", [draft("a"), draft("b", at=NOON + 9)])], silent=True)
+    ((latest,),) = await database.fetch("SELECT uuid FROM tags ORDER BY observed_at DESC LIMIT 1")
+    async with database.connection() as connection, connection.transaction():
+        await delete_tags(connection, [latest])
+    slow = fleet_settling._LOOK.replace("FROM (", "FROM pg_sleep(1.5), (", 1)
+    monkeypatch.setattr(fleet_settling, "_LOOK", slow)
+    settling = asyncio.ensure_future(fleet_settling.settle(database))
+    deadline = time.monotonic() + 20
+    while not await database.fetch("SELECT FROM rollup_fleet WHERE slot < 0"):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    await writer.write([group("m2", [draft("c", at=NOON - 9), draft("d")])], silent=True)
+    written_first = not settling.done()
+    await settling
+    assert written_first
+    assert await database.fetch("SELECT FROM fleet_recounts") == []
     assert [each.differing for each in await recount(database, repair=False)] == [0] * 6
 
 

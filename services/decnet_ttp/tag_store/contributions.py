@@ -132,7 +132,7 @@ _LEAVE_TO_SETTLE = """
     INSERT INTO fleet_recounts (day, cell_id, band)
     SELECT * FROM unnest($1::date[], $2::integer[], $3::smallint[]) AS u (day, cell_id, band)
     ORDER BY u.day, u.cell_id, u.band
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (day, cell_id, band) DO UPDATE SET day = excluded.day
 """
 
 _LEAVE_ANCHORS = """
