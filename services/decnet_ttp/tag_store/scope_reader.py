@@ -11,6 +11,7 @@ from __future__ import annotations
 from decnet_ttp.tag_store.scope_changes import (
     CAMPAIGN_SCOPE,
     IDENTITY_SCOPE,
+    NO_PART,
     pending,
 )
 from decnet_ttp.tag_store.scopes import MEMBERS, ScopeKind
@@ -43,6 +44,10 @@ _WITH_PENDING = """
 """
 
 
+# Bounds that the index takes, whatever of them is given.
+_DAYS = "AND r.day >= coalesce($3::date, '-infinity') AND r.day < coalesce($4::date, 'infinity')"
+
+
 def _folded(kind: int, *, by_day: bool) -> str:
     if by_day:
         columns, table = f"r.cell_id, r.band, r.day, {_FIGURES}, 0", "rollup_scope_day"
@@ -50,7 +55,11 @@ def _folded(kind: int, *, by_day: bool) -> str:
         identities = "r.identities" if kind == CAMPAIGN_SCOPE else "0"
         columns = f"r.cell_id, r.band, NULL::date, {_FIGURES}, {identities}"
         table = "rollup_scope"
-    return f"SELECT {columns} FROM {table} r WHERE r.scope_uuid = $1 AND r.kind = {kind}"  # noqa: S608
+    part = f"AND r.part_uuid = {NO_PART}" if kind == CAMPAIGN_SCOPE else ""
+    return (
+        f"SELECT {columns} FROM {table} r WHERE r.scope_uuid = $1 AND r.kind = {kind} {part} "  # noqa: S608
+        f"{_DAYS if by_day else ''}"
+    )
 
 
 def _scope(kind: int, *, by_day: bool) -> str:
@@ -76,7 +85,7 @@ _IDENTITIES_BY_DAY = f"""
         SELECT r.cell_id, r.band, r.day, r.scope_uuid
         FROM (SELECT DISTINCT m.identity_uuid FROM scope_members m WHERE m.campaign_uuid = $1) i
         JOIN rollup_scope_day r ON r.scope_uuid = i.identity_uuid AND r.kind = {IDENTITY_SCOPE}
-            AND r.part_uuid = $1
+            AND r.part_uuid = $1 {_DAYS}
     ) x
     WHERE x.band >= $2::smallint AND ($3::date IS NULL OR x.day >= $3)
         AND ($4::date IS NULL OR x.day < $4)
