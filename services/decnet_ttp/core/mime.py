@@ -43,7 +43,8 @@ _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16le")
 #: What the standard parser gets to see of one mail. Its time grows with the square of the length of
 #: a Content header, and with lines times the depth of their nesting.
 MAX_LINES: Final = 500_000
-MAX_CONTAINERS: Final = 32
+MAX_CONTAINERS: Final = 12
+_MAX_PARSED_HEADERS: Final = 10_000
 _MAX_PARSED_PARTS: Final = 2_000
 _MAX_CONTENT_HEADER: Final = 2 * 1024
 _CONTENT_HEADERS_TOTAL: Final = 256 * 1024
@@ -74,6 +75,7 @@ class _Budget:
 
     parts: int = _MAX_PARSED_PARTS
     containers: int = MAX_CONTAINERS
+    headers: int = _MAX_PARSED_HEADERS
     content_headers: int = _CONTENT_HEADERS_TOTAL
 
 
@@ -88,6 +90,9 @@ class _BoundedMessage(Message):
         self._budget = budget
 
     def set_raw(self, name: str, value: str) -> None:
+        self._budget.headers -= 1
+        if self._budget.headers < 0:
+            return
         lower = name.lower()
         if lower.startswith("content-"):
             room = min(_MAX_CONTENT_HEADER, max(self._budget.content_headers, _SHORT_HEADER))
@@ -105,8 +110,8 @@ class _BoundedMessage(Message):
 def parse_mail(data: bytes) -> Mail:
     """Return a mail in its parts.
 
-    Beyond the bounds lines are left out, long Content headers are cut, and containers within
-    containers are taken as text.
+    Beyond the bounds lines and headers are left out, long Content headers are cut, and containers
+    are taken as text.
 
     Raises:
         MailLimitError: It has too many parts.
