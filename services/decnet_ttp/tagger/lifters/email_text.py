@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-from decnet_ttp.matching.pattern_set import compile_pattern
 from decnet_ttp.tagger.fields import extra_text
 from decnet_ttp.tagger.mail_content import MAX_BODY
 from decnet_ttp.v1 import event_pb2
@@ -45,21 +44,23 @@ def body_of(event: event_pb2.Event) -> str:
     return plain(raw_body_of(event))
 
 
-@lru_cache(maxsize=256)
-def _whole_words(words: Sequence[str]) -> Any:
-    joined = "|".join(re.escape(word).replace(r"\ ", " ") for word in words)
-    return compile_pattern(rf"(?:^|[^\pL\pN])(?:{joined})(?:$|[^\pL\pN])")
+def _has(text: str, word: str) -> bool:
+    """Return whether a text has a word whole: no letter or digit beside it."""
+    # Not a pattern for each: the automata of many patterns over long texts take much memory.
+    at = text.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not text[at - 1 : at].isalnum() and not text[end : end + 1].isalnum():
+            return True
+        at = text.find(word, at + 1)
+    return False
 
 
-def found_words(words: Sequence[str], text: str) -> list[str]:
+def found_words(words: Iterable[str], text: str) -> list[str]:
     """Return those of some words or phrases, in plain form, that a plain text has whole."""
-    if not text or not words or not _whole_words(tuple(words)).search(text.encode()):
-        return []
-    data = text.encode()
-    return [word for word in words if _whole_words((word,)).search(data)]
+    return [word for word in words if _has(text, word)]
 
 
 def any_word(words: Iterable[str], text: str) -> bool:
     """Return whether a plain text has one of some words or phrases whole."""
-    wanted = tuple(words)
-    return bool(wanted and text and _whole_words(wanted).search(text.encode()))
+    return any(_has(text, word) for word in words)
