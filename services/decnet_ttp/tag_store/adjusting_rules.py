@@ -67,6 +67,7 @@ class AdjustingRules:
                 group.create_task(self._watch_for_ever())
 
     async def _sweep_for_ever(self) -> None:
+        await self._adjustments.wait_opened()
         while True:
             now_s = time.time()
             states = self._adjustments.states

@@ -163,6 +163,10 @@ class Adjustments:
         self._clock = clock
         self._large_tags = large_tags
 
+    async def wait_opened(self) -> None:
+        """Wait until the database is open."""
+        await self._database.wait_opened()
+
     async def take(self, rows: Iterable[AdjustmentRow]) -> int:
         """Keep verdicts that are news, and let them take effect.
 

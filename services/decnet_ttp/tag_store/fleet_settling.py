@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, UnavailableError
-from decnet_ttp.runtime.pacing import pause
+from decnet_ttp.runtime.pacing import pause, unless_stopped
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.deletion import settle_anchors
 from decnet_ttp.tag_store.recount import SUMS
@@ -171,6 +171,7 @@ class FleetSettling:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Settle what was left until `stop`; what is left then stays noted."""
+        await unless_stopped(stop, self._database.wait_opened())
         while not stop.is_set():
             try:
                 if (await self._database.fetch(_ANYTHING_LEFT))[0][0]:
