@@ -32,8 +32,14 @@ def ics(both: Catalogue) -> Catalogue:
 
 
 def test_the_package_brings_both_matrices(both: Catalogue) -> None:
-    assert [each.attack_release for each in both.matrices] == ["enterprise-v17", "ics-v17.1"]
+    assert [each.attack_release for each in both.matrices] == ["enterprise-v17", "ics-v15.0"]
     assert both.attack_release == "enterprise-v17"
+
+
+def test_the_ics_matrix_is_compiled_from_the_official_bundle(ics: Catalogue) -> None:
+    from mitreattack import release_info  # noqa: PLC0415 - heavy, for this test only
+
+    assert ics.provenance.source_sha256 == release_info.STIX20["ics"][ics.release]
 
 
 def test_the_ics_matrix_has_the_published_counts(ics: Catalogue) -> None:
@@ -63,7 +69,7 @@ def test_an_ics_technique_carries_mitres_own_facts(both: Catalogue) -> None:
     assert control.stix_id == "attack-pattern--1af9e3fd-2bcc-414d-adbd-fe3b95c02ca1"
     assert control.link == "https://attack.mitre.org/techniques/T0831"
     assert both.tactic_name("TA0106") == "Impair Process Control"
-    assert both.matrix_of("T0831").attack_release == "ics-v17.1"
+    assert both.matrix_of("T0831").attack_release == "ics-v15.0"
     assert both.matrix_of("T1059.004").attack_release == "enterprise-v17"
 
 

@@ -63,7 +63,7 @@ def test_info_says_release_source_digest_counts_and_origin(run: Run) -> None:
     assert len(facts["source_sha256"]) == 64
     assert facts["counts"]["techniques"] == 211
     (ics,) = facts["others"]
-    assert (ics["attack_release"], ics["counts"]["techniques"]) == ("ics-v17.1", 83)
+    assert (ics["attack_release"], ics["counts"]["techniques"]) == ("ics-v15.0", 83)
     assert ics["path"] == str(PACKAGED_DIR / "ics-attack.json")
     assert ics["licence_path"] == facts["licence_path"]
 
@@ -72,7 +72,7 @@ def test_info_is_tab_separated_when_piped(run: Run) -> None:
     lines = run("info").out.splitlines()
     assert "attack release\tenterprise-v17" in lines
     assert "sub techniques\t468" in lines
-    assert lines.index("") < lines.index("attack release\tics-v17.1")
+    assert lines.index("") < lines.index("attack release\tics-v15.0")
 
 
 def test_build_from_the_galaxy_writes_the_shipped_bytes(run: Run, tmp_path: Path) -> None:

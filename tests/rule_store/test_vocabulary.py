@@ -92,7 +92,7 @@ def test_a_wrong_tactic_lists_the_right_ones() -> None:
     ("tactic", "technique_id", "fault"),
     [
         ("TA0106", "T0831", "T0831 does not serve TA0106 (Impair Process Control) in ATT&CK for "),
-        ("TA0040", "T0831", "T0831 does not serve TA0040 (Impact) in ATT&CK for ICS 17.1; allowed"),
+        ("TA0040", "T0831", "T0831 does not serve TA0040 (Impact) in ATT&CK for ICS 15.0; allowed"),
         ("TA0112", "T0831", "ATT&CK has no tactic TA0112; allowed for T0831: TA0105 (Impact)"),
         (
             "TA0102",

@@ -8,7 +8,7 @@ import pytest_asyncio
 from decnet_ttp.v1 import export_service_pb2, rollup_service_pb2, tag_store_service_pb2
 from tag_store.samples import FLEET, StoreClient, attacker_scope, draft, group
 
-ICS = "ics-v17.1"
+ICS = "ics-v15.0"
 
 
 @pytest_asyncio.fixture

@@ -117,7 +117,7 @@ async def test_a_tag_of_ics_carries_the_release_of_its_matrix() -> None:
     rules = in_force(packaged_catalogue(), both)
     made = (await tag(rules, [command("write coil")])).groups[0].tags
     assert [(each.technique_id, each.tactic, each.attack_release) for each in made] == [
-        ("T0831", "TA0105", "ics-v17.1"),
+        ("T0831", "TA0105", "ics-v15.0"),
         ("T1046", "TA0007", "enterprise-v17.1"),
     ]
 
