@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`decnet-ttp export`: everything of a scope for other programs, as JSON lines or Parquet."""
+"""`decnet-ttp export`: everything of a scope for other programs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from decnet_ttp.cli.connection import Connection, connection_options, run, with_channel
+from decnet_ttp.cli.export_documents import navigator, output_option
 from decnet_ttp.cli.output import json_text, message_dict
 from decnet_ttp.cli.scopes import scope_options
 
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
     from decnet_ttp.cli.parquet import ParquetFile
     from decnet_ttp.v1.scope_pb2 import Scope
 
-_output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
-    default="-",
-    metavar="FILE",
-    help="Where to write; standard output by default. A file appears when it is complete.",
-)
 _format_option = click.option(
     "--format",
     "form",
@@ -94,7 +87,10 @@ class _Rows:
 
 @click.group()
 def export() -> None:
-    """Write tags or roll-ups as JSON lines or Parquet."""
+    """Write tags and roll-ups, and documents for other programs."""
+
+
+export.add_command(navigator)
 
 
 async def _parts(method: Any, request: Any) -> AsyncIterator[Any]:
@@ -117,7 +113,7 @@ async def _parts(method: Any, request: Any) -> AsyncIterator[Any]:
 @export.command()
 @scope_options
 @_format_option
-@_output_option
+@output_option
 @connection_options
 def tags(connection: Connection, *, scope: Scope, form: str, output: str) -> None:
     """Write the tags of the fleet or of one scope, oldest first."""
@@ -139,7 +135,7 @@ def tags(connection: Connection, *, scope: Scope, form: str, output: str) -> Non
 
 @export.command()
 @_format_option
-@_output_option
+@output_option
 @connection_options
 def rollups(connection: Connection, *, form: str, output: str) -> None:
     """Write the techniques of every attacker.

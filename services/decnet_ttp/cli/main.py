@@ -28,7 +28,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "identities": ("identities", "identities", "List identities and show how they behave."),
     "campaigns": ("campaigns", "campaigns", "List campaigns and assign identities to them."),
     "suspects": ("suspects", "suspects", "List identities that look like several people."),
-    "export": ("export", "export", "Write tags or roll-ups as JSON lines or Parquet."),
+    "export": ("export", "export", "Write tags, roll-ups and documents for other programs."),
     "purge": ("purge", "purge", "Delete everything stored of an attacker or identity."),
     "vacuum": ("purge", "vacuum", "Delete old tags."),
     "doctor": ("doctor", "doctor", "Show what is wrong with the stored tags, and the cure."),

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`decnet-ttp export navigator`: what a scope showed, as a document of the field."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from decnet_ttp.cli.connection import Connection, Listing, connection_options, run, with_channel
+from decnet_ttp.cli.scopes import scope_options
+from decnet_ttp.core.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from grpc.aio import Channel
+
+    from decnet_ttp.attack import Catalogue
+    from decnet_ttp.v1.scope_pb2 import Scope
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
+    default="-",
+    metavar="FILE",
+    help="Where to write; standard output by default. A file appears when it is complete.",
+)
+
+
+@click.command()
+@scope_options
+@output_option
+@connection_options
+def navigator(connection: Connection, *, scope: Scope, output: str) -> None:
+    """Write an ATT&CK Navigator layer; one for each matrix, in a list, when there are several."""
+    from decnet_ttp.exports.navigator import build_layers, document
+
+    rows = run(_techniques(connection, scope))
+    found = build_layers(rows, _catalogue(connection), subject=_subject(scope))
+    say_unknown(found.unknown)
+    if not found.layers:
+        raise nothing_to_export()
+    write(output, document(found.layers))
+
+
+async def _techniques(connection: Connection, scope: Scope) -> list[Any]:
+    from decnet_ttp.v1.rollup_service_pb2 import ListTechniquesRequest
+    from decnet_ttp.v1.rollup_service_pb2_grpc import RollupServiceStub
+
+    async def work(channel: Channel) -> list[Any]:
+        method = RollupServiceStub(channel).ListTechniques
+        request = ListTechniquesRequest(scope=scope)
+        return [row async for row in Listing(method, request, "techniques")]
+
+    return await with_channel(connection, "tag_store", work)
+
+
+def _catalogue(connection: Connection) -> Catalogue:
+    from decnet_ttp.attack import load_catalogue
+
+    return load_catalogue(
+        bundle=connection.settings.attack_bundle,
+        sha256=connection.settings.attack_sha256,
+        cache_dir=connection.settings.attack_cache_dir,
+    )
+
+
+def _subject(scope: Scope) -> str:
+    kind = scope.WhichOneof("scope")
+    if kind is None or kind == "fleet":
+        return "fleet"
+    return f"{kind.partition('_')[0]} {getattr(scope, kind)}"
+
+
+def nothing_to_export() -> NotFoundError:
+    """Return the error for a scope of which nothing is stored."""
+    return NotFoundError(
+        "nothing to export: nothing of this scope has been tagged; `decnet-ttp attackers` lists "
+        "who has been"
+    )
+
+
+def say_unknown(technique_ids: tuple[str, ...]) -> None:
+    """Tell a person which techniques are left out, in one line."""
+    if technique_ids:
+        click.echo(
+            f"left out, since the loaded ATT&CK release lacks them: {', '.join(technique_ids)}; "
+            "`decnet-ttp attack fetch` gets a newer one",
+            err=True,
+        )
+
+
+def write(path: str, content: bytes) -> None:
+    """Write a whole document; a file appears when it is complete."""
+    if path == "-":
+        sys.stdout.buffer.write(content)
+        return
+    with click.open_file(path, "wb", atomic=True) as output:
+        output.write(content)

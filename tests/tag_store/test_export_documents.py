@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Documents exported by the program out of a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from decnet_ttp.tag_store.app import TagStore
+from decnet_ttp.v1 import tag_store_service_pb2 as pb
+from tag_store.samples import ATTACKER, OTHER_ATTACKER, StoreClient, draft, group
+
+NOTHING = (
+    "decnet-ttp: nothing to export: nothing of this scope has been tagged; "
+    "`decnet-ttp attackers` lists who has been\n"
+)
+
+
+class Program:
+    """`decnet-ttp export`, told to talk to the store of the test."""
+
+    def __init__(self, target: str) -> None:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("DECNET_TTP_")}
+        self._environment = inherited | {"DECNET_TTP_TAG_STORE": target, "PYTHONUTF8": "1"}
+
+    async def __call__(self, *args: object) -> tuple[int, str, str]:
+        """Run and return exit code, output and errors."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "decnet_ttp.cli.main", "export"),
+            *map(str, args),
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        return process.returncode or 0, out.decode(), err.decode()
+
+
+@pytest.fixture
+async def export(client: StoreClient, store: TagStore, tmp_path: Path) -> Program:
+    """The program beside a store with tags of both matrices."""
+    groups = [
+        group("m1", [draft("a"), draft("b"), draft("c", "T0855", tactic="TA0106")]),
+        group("m2", [draft("d", "T1082", tactic="TA0007")], attacker=OTHER_ATTACKER),
+    ]
+    await client.tags.InsertTags(pb.InsertTagsRequest(groups=groups))
+    return Program(f"unix:{tmp_path}/store.sock")
+
+
+async def test_layers_of_a_scope(export: Program, tmp_path: Path) -> None:
+    target = tmp_path / "layer.json"
+    assert await export("navigator", "--attacker", ATTACKER, "-o", target) == (0, "", "")
+    layers = json.loads(target.read_bytes())
+    assert [
+        (layer["domain"], [(e["techniqueID"], e.get("score")) for e in layer["techniques"]])
+        for layer in layers
+    ] == [
+        ("enterprise-attack", [("T1059", None), ("T1059.004", 2)]),
+        ("ics-attack", [("T0855", 1)]),
+    ]
+    code, out, err = await export("navigator", "--session", "session-m2")
+    layer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert layer["name"].startswith("session session-m2, enterprise-v")
+    assert [entry["techniqueID"] for entry in layer["techniques"]] == ["T1082"]
+
+
+@pytest.mark.parametrize("form", ["navigator"])
+async def test_nothing_to_export_is_one_line_and_no_file(
+    export: Program, tmp_path: Path, form: str
+) -> None:
+    target = tmp_path / "nothing.json"
+    assert await export(form, "--session", "nobody", "-o", target) == (1, "", NOTHING)
+    assert not target.exists()
