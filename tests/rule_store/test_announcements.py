@@ -75,7 +75,7 @@ async def _told(bus: Bus) -> list[dict[str, Any]]:
 
 
 async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not await condition():
             await asyncio.sleep(0.02)
 
