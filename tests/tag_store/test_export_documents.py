@@ -7,13 +7,16 @@ import asyncio
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from decnet_ttp.tag_store.app import TagStore
+from decnet_ttp.v1 import attacker_fact_pb2, directory_update_pb2
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
-from tag_store.samples import ATTACKER, OTHER_ATTACKER, StoreClient, draft, group
+from tag_store.samples import ATTACKER, NOON, OTHER_ATTACKER, StoreClient, draft, group
 
 NOTHING = (
     "decnet-ttp: nothing to export: nothing of this scope has been tagged; "
@@ -70,7 +73,55 @@ async def test_layers_of_a_scope(export: Program, tmp_path: Path) -> None:
     assert [entry["techniqueID"] for entry in layer["techniques"]] == ["T1082"]
 
 
-@pytest.mark.parametrize("form", ["navigator"])
+async def test_a_bundle_of_one_attacker_and_of_the_fleet(
+    export: Program, client: StoreClient
+) -> None:
+    noon = Timestamp(seconds=NOON)
+    await client.directory.UpdateDirectory(
+        directory_update_pb2.UpdateDirectoryRequest(
+            attackers=[
+                directory_update_pb2.AttackerSighting(attacker_uuid=ATTACKER, ip="2001:db8::7")
+            ],
+            facts=[
+                attacker_fact_pb2.AttackerFact(
+                    attacker_uuid=ATTACKER,
+                    kind=attacker_fact_pb2.FACT_KIND_SSH_BANNER,
+                    value="SSH-2.0-Go",
+                    last_seen_time=noon,
+                )
+            ],
+            intel_records=[
+                attacker_fact_pb2.IntelRecord(
+                    attacker_uuid=ATTACKER, provider="abuseipdb", score=90, observe_time=noon
+                )
+            ],
+        )
+    )
+    code, out, err = await export("stix", "--ip", "2001:DB8::7")
+    assert (code, err) == (0, "")
+    assert Counter(each["type"] for each in json.loads(out)["objects"]) == {
+        "identity": 1,
+        "extension-definition": 1,
+        "threat-actor": 1,
+        "ipv6-addr": 1,
+        "observed-data": 2,
+        "relationship": 3,
+        "sighting": 4,
+        "process": 1,
+        "note": 1,
+    }
+    assert await export("stix", "--attacker", ATTACKER) == (0, out, "")
+    _, fleet, _ = await export("stix")
+    assert Counter(each["type"] for each in json.loads(fleet)["objects"]) == {
+        "identity": 1,
+        "threat-actor": 2,
+        "ipv6-addr": 1,
+        "observed-data": 1,
+        "relationship": 4,
+    }
+
+
+@pytest.mark.parametrize("form", ["navigator", "stix"])
 async def test_nothing_to_export_is_one_line_and_no_file(
     export: Program, tmp_path: Path, form: str
 ) -> None:

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from decnet_ttp.cli.connection import Connection, connection_options, run, with_channel
-from decnet_ttp.cli.export_documents import navigator, output_option
+from decnet_ttp.cli.export_actors import parts
+from decnet_ttp.cli.export_documents import navigator, output_option, stix
 from decnet_ttp.cli.output import json_text, message_dict
 from decnet_ttp.cli.scopes import scope_options
 
@@ -91,23 +91,7 @@ def export() -> None:
 
 
 export.add_command(navigator)
-
-
-async def _parts(method: Any, request: Any) -> AsyncIterator[Any]:
-    """Yield the parts of a stream.
-
-    Raises:
-        DecnetError: What the status stands for; what came before is not the whole.
-    """
-    import grpc
-
-    from decnet_ttp.runtime.boundary import from_rpc_error
-
-    try:
-        async for part in method(request):
-            yield part
-    except grpc.aio.AioRpcError as error:
-        raise from_rpc_error(error) from error
+export.add_command(stix)
 
 
 @export.command()
@@ -124,7 +108,7 @@ def tags(connection: Connection, *, scope: Scope, form: str, output: str) -> Non
     async def work(channel: Channel) -> None:
         stub = ExportServiceStub(channel)
         with _Rows(output, form, Tag.DESCRIPTOR) as rows:
-            async for part in _parts(stub.ExportTags, ExportTagsRequest(scope=scope)):
+            async for part in parts(stub.ExportTags, ExportTagsRequest(scope=scope)):
                 for tag in part.tags:
                     if rows.parquet is not None:
                         rows.parquet.write(tag)
@@ -149,7 +133,7 @@ def rollups(connection: Connection, *, form: str, output: str) -> None:
     async def work(channel: Channel) -> None:
         stub = ExportServiceStub(channel)
         with _Rows(output, form, TechniqueRow.DESCRIPTOR, ("attacker_uuid",)) as rows:
-            async for part in _parts(stub.ExportRollups, ExportRollupsRequest()):
+            async for part in parts(stub.ExportRollups, ExportRollupsRequest()):
                 if rows.parquet is not None:
                     for technique in part.techniques:
                         rows.parquet.write(technique, part.attacker_uuid)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`decnet-ttp export navigator`: what a scope showed, as a document of the field."""
+"""`decnet-ttp export navigator|stix`: what a scope showed, as a document of the field."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from grpc.aio import Channel
 
     from decnet_ttp.attack import Catalogue
+    from decnet_ttp.exports.actors import Actor
     from decnet_ttp.v1.scope_pb2 import Scope
 
 output_option = click.option(
@@ -41,7 +43,34 @@ def navigator(connection: Connection, *, scope: Scope, output: str) -> None:
     say_unknown(found.unknown)
     if not found.layers:
         raise nothing_to_export()
-    write(output, document(found.layers))
+    write(output, [document(found.layers)])
+
+
+@click.command()
+@scope_options
+@output_option
+@connection_options
+def stix(connection: Connection, *, scope: Scope, output: str) -> None:
+    """Write a STIX 2.1 bundle; exporting again gives the same ids.
+
+    Of the fleet each attacker with its techniques; of one scope the sightings, files, domains,
+    commands, fingerprints and verdicts as well.
+    """
+    from decnet_ttp.exports.stix import bundle
+
+    actors, catalogue = _actors(connection, scope)
+    write(output, bundle(actors, catalogue))
+
+
+def _actors(connection: Connection, scope: Scope) -> tuple[list[Actor], Catalogue]:
+    from decnet_ttp.cli.export_actors import actors_of, unknown_techniques
+
+    actors = run(actors_of(connection, scope))
+    if not actors:
+        raise nothing_to_export()
+    catalogue = _catalogue(connection)
+    say_unknown(unknown_techniques(actors, catalogue))
+    return actors, catalogue
 
 
 async def _techniques(connection: Connection, scope: Scope) -> list[Any]:
@@ -91,10 +120,10 @@ def say_unknown(technique_ids: tuple[str, ...]) -> None:
         )
 
 
-def write(path: str, content: bytes) -> None:
+def write(path: str, pieces: Iterable[bytes]) -> None:
     """Write a whole document; a file appears when it is complete."""
     if path == "-":
-        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.writelines(pieces)
         return
     with click.open_file(path, "wb", atomic=True) as output:
-        output.write(content)
+        output.writelines(pieces)
