@@ -73,7 +73,7 @@ async def test_layers_of_a_scope(export: Program, tmp_path: Path) -> None:
     assert [entry["techniqueID"] for entry in layer["techniques"]] == ["T1082"]
 
 
-async def test_a_bundle_of_one_attacker_and_of_the_fleet(
+async def test_a_bundle_and_an_event_of_one_attacker_and_a_bundle_of_the_fleet(
     export: Program, client: StoreClient
 ) -> None:
     noon = Timestamp(seconds=NOON)
@@ -111,6 +111,14 @@ async def test_a_bundle_of_one_attacker_and_of_the_fleet(
         "note": 1,
     }
     assert await export("stix", "--attacker", ATTACKER) == (0, out, "")
+    code, event, err = await export("misp", "--attacker", ATTACKER)
+    assert (code, err) == (0, "")
+    assert [each["value"] for each in json.loads(event)["Event"]["Attribute"]] == [
+        "2001:db8::7",
+        "SSH-2.0-Go",
+        "bash -i",
+        "abuseipdb: no verdict, score 90",
+    ]
     _, fleet, _ = await export("stix")
     assert Counter(each["type"] for each in json.loads(fleet)["objects"]) == {
         "identity": 1,
@@ -121,7 +129,7 @@ async def test_a_bundle_of_one_attacker_and_of_the_fleet(
     }
 
 
-@pytest.mark.parametrize("form", ["navigator", "stix"])
+@pytest.mark.parametrize("form", ["navigator", "stix", "misp"])
 async def test_nothing_to_export_is_one_line_and_no_file(
     export: Program, tmp_path: Path, form: str
 ) -> None:

@@ -11,7 +11,7 @@ import click
 
 from decnet_ttp.cli.connection import Connection, connection_options, run, with_channel
 from decnet_ttp.cli.export_actors import parts
-from decnet_ttp.cli.export_documents import navigator, output_option, stix
+from decnet_ttp.cli.export_documents import misp, navigator, output_option, stix
 from decnet_ttp.cli.output import json_text, message_dict
 from decnet_ttp.cli.scopes import scope_options
 
@@ -92,6 +92,7 @@ def export() -> None:
 
 export.add_command(navigator)
 export.add_command(stix)
+export.add_command(misp)
 
 
 @export.command()

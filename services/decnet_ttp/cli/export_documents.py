@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`decnet-ttp export navigator|stix`: what a scope showed, as a document of the field."""
+"""`decnet-ttp export navigator|stix|misp`: what a scope showed, as a document of the field."""
 
 from __future__ import annotations
 
@@ -60,6 +60,21 @@ def stix(connection: Connection, *, scope: Scope, output: str) -> None:
 
     actors, catalogue = _actors(connection, scope)
     write(output, bundle(actors, catalogue))
+
+
+@click.command()
+@scope_options
+@output_option
+@connection_options
+def misp(connection: Connection, *, scope: Scope, output: str) -> None:
+    """Write a MISP event for each attacker; importing again updates the same events."""
+    from decnet_ttp.exports.misp import document, events
+
+    actors, catalogue = _actors(connection, scope)
+    found = events(actors, catalogue)
+    if not found:
+        raise nothing_to_export()
+    write(output, document(found))
 
 
 def _actors(connection: Connection, scope: Scope) -> tuple[list[Actor], Catalogue]:
