@@ -14,9 +14,9 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from decnet_ttp.tag_store.app import TagStore
-from decnet_ttp.v1 import attacker_fact_pb2, directory_update_pb2
+from decnet_ttp.v1 import attacker_fact_pb2, directory_service_pb2, directory_update_pb2
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
-from tag_store.samples import ATTACKER, NOON, OTHER_ATTACKER, StoreClient, draft, group
+from tag_store.samples import ATTACKER, IDENTITY, NOON, OTHER_ATTACKER, StoreClient, draft, group
 
 NOTHING = (
     "decnet-ttp: nothing to export: nothing of this scope has been tagged; "
@@ -136,3 +136,31 @@ async def test_nothing_to_export_is_one_line_and_no_file(
     target = tmp_path / "nothing.json"
     assert await export(form, "--session", "nobody", "-o", target) == (1, "", NOTHING)
     assert not target.exists()
+
+
+async def test_an_identity_has_its_attackers_and_itself_where_only_it_was_seen(
+    export: Program, client: StoreClient
+) -> None:
+    alone = group("m3", [draft("e")], attacker="", identity=IDENTITY)
+    await client.tags.InsertTags(pb.InsertTagsRequest(groups=[alone]))
+    await client.directory.LinkAttackers(
+        directory_service_pb2.LinkAttackersRequest(
+            identity_uuid=IDENTITY, attacker_uuids=[ATTACKER, OTHER_ATTACKER]
+        )
+    )
+    code, out, err = await export("stix", "--identity", IDENTITY)
+    assert (code, err) == (0, "")
+    found = json.loads(out)["objects"]
+    assert {each["name"] for each in found if each["type"] == "threat-actor"} == {
+        f"DECNET-identity-{IDENTITY[:8]}"
+    }
+    assert Counter(each["type"] for each in found) == {
+        "identity": 1,
+        "threat-actor": 3,
+        "relationship": 4,
+        "process": 1,
+        "observed-data": 3,
+        "sighting": 8,
+    }
+    _, events, _ = await export("misp", "--identity", IDENTITY)
+    assert len(json.loads(events)["response"]) == 3
