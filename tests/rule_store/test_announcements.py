@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 import nats.errors
 import nats.js.errors
@@ -103,6 +104,20 @@ def _disable(**members: Any) -> pb.SetRuleStateRequest:
     )
 
 
+async def _until_noted(database_url: str, announcements: int) -> None:
+    """Wait until so many announcements wait for the bus."""
+    database = await asyncpg.connect(database_url)
+    try:
+
+        async def noted() -> bool:
+            waiting = await database.fetchval("SELECT count(*) FROM rules.outbox")
+            return bool(waiting == announcements)
+
+        await _until(noted)
+    finally:
+        await database.close()
+
+
 async def test_each_change_is_told_once_with_its_rule(
     settings: dict[str, str], rules_dir: Path, nats_url: str
 ) -> None:
@@ -183,6 +198,7 @@ async def test_what_happens_while_nats_is_away_is_told_later_and_in_order(
         async with bus_at(url) as bus:
             await stub.SetRuleState(_disable())
             await _until_told(bus, 1)
+        await _until_noted(settings["DATABASE_URL"], 0)
         await server.stop()
         for version in (4, 5):
             _edit(rules_dir, f"rule_version: {version - 1}", f"rule_version: {version}")
@@ -192,6 +208,8 @@ async def test_what_happens_while_nats_is_away_is_told_later_and_in_order(
                 return bool(answer.rule.rule_version == version)
 
             await _until(in_force)
+            # A version is live before it is noted for the bus, so that a slow database delays none.
+            await _until_noted(settings["DATABASE_URL"], version - 3)
         await stub.ClearRuleState(pb.ClearRuleStateRequest(rule_id="R0001"))
         await server.start()
         async with bus_at(server.url) as bus:

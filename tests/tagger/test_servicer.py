@@ -59,8 +59,15 @@ async def test_without_rules_a_caller_is_asked_to_try_again(
         with pytest.raises(UnavailableError) as raised:
             await fired(stub, command("whoami"))
         assert raised.value.reason == "RULES_NOT_LOADED"
+        # What it reads follows from its rules: an answer before they are there would hide kinds.
+        describe = tagger_service_pb2.DescribeTaggerRequest()
+        with pytest.raises(UnavailableError) as raised:
+            await call(stub.DescribeTagger, describe, timeout_s=TIMEOUT_S)
+        assert raised.value.reason == "RULES_NOT_LOADED"
         script.snapshot(WHOAMI)
         await until(lambda: follower.loaded)
+        (lifter,) = (await call(stub.DescribeTagger, describe, timeout_s=TIMEOUT_S)).lifters
+        assert (lifter.name, lifter.rule_count) == ("rule_engine", 1)
         assert await fired(stub, command("whoami"), command("ls")) == ["R1"]
 
 

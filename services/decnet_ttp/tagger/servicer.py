@@ -99,12 +99,15 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
         self._release = attack_release
         self._artifacts = artifacts if any(map(reads_messages, lifters)) else None
 
+    def _check_loaded(self) -> None:
+        if not self._follower.loaded:
+            raise RulesNotLoadedError("no rules are loaded yet; try again")
+
     async def TagEvents(
         self, request: tagger_service_pb2.TagEventsRequest, context: Context
     ) -> tagger_service_pb2.TagEventsResponse:
         """Tag a batch with the rules in force at its begin."""
-        if not self._follower.loaded:
-            raise RulesNotLoadedError("no rules are loaded yet; try again")
+        self._check_loaded()
         count = 0
         for index, group in enumerate(request.groups):
             count += len(group.events)
@@ -126,7 +129,12 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
     async def DescribeTagger(
         self, request: tagger_service_pb2.DescribeTaggerRequest, context: Context
     ) -> tagger_service_pb2.DescribeTaggerResponse:
-        """Tell lifters, rules and releases."""
+        """Tell lifters, rules and releases.
+
+        Which kinds a lifter reads depends on its rules: told before they are there, ingest would
+        keep events back that some rule reads.
+        """
+        self._check_loaded()
         rules = self._follower.rules
         answer = tagger_service_pb2.DescribeTaggerResponse(
             rules_revision=self._follower.revision,

@@ -74,7 +74,7 @@ class TaggerServiceServicer:
     def DescribeTagger(self, request, context):
         """Tells what this tagger handles and which rules it works with.
 
-        Errors include: none of its own.
+        Errors include: UNAVAILABLE (no rules loaded yet: which kinds it handles follows from them).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
