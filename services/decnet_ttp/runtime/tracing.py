@@ -73,7 +73,7 @@ def start(settings: Settings, service: str) -> None:
         return
     try:
         # Only those who trace pay for the import.
-        from decnet_ttp.runtime.otel import Otel  # noqa: PLC0415
+        from decnet_ttp.runtime.otel import Otel  # noqa: PLC0415 - not paid for where it is off
     except ModuleNotFoundError as error:
         raise SettingsError(
             "otel_endpoint is set but OpenTelemetry is not installed: run "

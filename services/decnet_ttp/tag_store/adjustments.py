@@ -66,14 +66,14 @@ _KEEP = f"""
         source_id = excluded.source_id, observed_at = excluded.observed_at
     WHERE (k.observed_at, k.source_id, k.rule_version)
         < (excluded.observed_at, excluded.source_id, excluded.rule_version)
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _STANDING = f"""
     SELECT {", ".join("k." + name for name in _COLUMNS)}, a.ip::text AS ip,
         coalesce(a.effect_amount, 0), coalesce(a.effect_ceiling, 1)
     FROM attacker_adjustments k LEFT JOIN attackers a ON a.uuid = k.attacker_uuid
     WHERE k.attacker_uuid = ANY($1::uuid[])
     ORDER BY k.attacker_uuid, k.rule_id
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _NEXT = """
     SELECT DISTINCT k.attacker_uuid FROM attacker_adjustments k
     WHERE k.attacker_uuid > $1 ORDER BY k.attacker_uuid LIMIT $2

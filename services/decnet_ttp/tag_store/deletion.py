@@ -47,12 +47,12 @@ _DELETE = f"""
         {tag_key(EFFECTIVE)}, {TAG_LIVE} AS live, {tag_figures(EFFECTIVE)}
     FROM gone t JOIN cells c ON {TAG_CELL} {TAG_EFFECT}
     GROUP BY 1, 2, 3, 4, 5, 6
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _MANY = {
     anchor: f"""
     SELECT r.{anchor}_uuid FROM rollup_{anchor} r WHERE r.{anchor}_uuid = ANY($1::uuid[])
     GROUP BY 1 HAVING sum(r.count) >= $2
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
     for anchor in Anchor
 }
 _ROWS = {
@@ -60,7 +60,7 @@ _ROWS = {
     SELECT r.{anchor}_uuid, r.day, r.cell_id, r.band,
         r.count, r.first_seen, r.last_seen, r.confidence_max
     FROM rollup_{anchor} r WHERE r.{anchor}_uuid = ANY($1::uuid[])
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
     for anchor in Anchor
 }
 _NOTE = """
@@ -74,7 +74,7 @@ _SIGNATURE = {
     anchor: f"""
     SELECT count(*), md5(string_agg(r.xmin::text, ' ' ORDER BY r.day, r.cell_id, r.band))
     FROM rollup_{anchor} r WHERE r.{anchor}_uuid = $1
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
     for anchor in Anchor
 }
 

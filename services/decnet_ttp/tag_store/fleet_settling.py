@@ -61,7 +61,7 @@ _LOOK = f"""
         SELECT day, cell_id, band, count, first_seen, last_seen, confidence_max FROM rollup_identity
     ) r JOIN {_CELL_KEYS} USING (cell_id, band)
     GROUP BY GROUPING SETS ((r.day, r.cell_id, r.band), (r.cell_id, r.band))
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _SETTLE = """
     UPDATE {table} r SET first_seen = u.first_seen, last_seen = u.last_seen,
         confidence_max = u.confidence_max
@@ -88,7 +88,7 @@ _SETTLE_ALL_TIME = (
     .replace("$5", "$4")
     .replace("$6", "$5")
 )
-_DROP_EMPTY = f"DELETE FROM {{table}} WHERE slot = {_BASE} AND count = 0"  # noqa: S608
+_DROP_EMPTY = f"DELETE FROM {{table}} WHERE slot = {_BASE} AND count = 0"  # noqa: S608 - texts of ours; values are parameters
 _SETTLED = """
     DELETE FROM fleet_recounts r
     USING unnest($1::date[], $2::integer[], $3::smallint[], $4::text[])

@@ -23,7 +23,7 @@ _LIST = f"""
     SELECT {_COLUMNS} FROM attacker_intel
     WHERE attacker_uuid = $1 AND provider > $2 ORDER BY provider LIMIT $3
 """  # noqa: S608 - constants of ours
-_ONE = f"SELECT {_COLUMNS} FROM attacker_intel WHERE attacker_uuid = $1 AND provider = $2"  # noqa: S608
+_ONE = f"SELECT {_COLUMNS} FROM attacker_intel WHERE attacker_uuid = $1 AND provider = $2"  # noqa: S608 - texts of ours; values are parameters
 
 
 class IntelRow(NamedTuple):

@@ -28,7 +28,7 @@ _TECHNIQUE = "AND t.technique_id = $4"
 def _each(source: str, condition: str, last: str, technique: str) -> str:
     """Return the query for numbers of tags of each member of `source`, by kind of member."""
     return " UNION ALL ".join(
-        f"SELECT m.uuid, m.attacker, n.seq FROM {source} m CROSS JOIN LATERAL ("  # noqa: S608
+        f"SELECT m.uuid, m.attacker, n.seq FROM {source} m CROSS JOIN LATERAL ("  # noqa: S608 - texts of ours; values are parameters
         f"SELECT t.seq FROM tags t WHERE {own.format(technique=technique)} {condition} "
         f"ORDER BY t.seq DESC {last}) n WHERE {'' if attacker else 'NOT '}m.attacker"
         for attacker, own in _OWN.items()
@@ -38,7 +38,7 @@ def _each(source: str, condition: str, last: str, technique: str) -> str:
 def _members(kind: ScopeKind) -> str:
     attackers, identities = MEMBERS[kind]
     return (
-        f"members AS MATERIALIZED (SELECT x.uuid, true AS attacker FROM ({attackers}) x "  # noqa: S608
+        f"members AS MATERIALIZED (SELECT x.uuid, true AS attacker FROM ({attackers}) x "  # noqa: S608 - texts of ours; values are parameters
         f"UNION ALL SELECT x.uuid, false FROM ({identities}) x)"
     )
 
@@ -62,7 +62,7 @@ def _newest_sql(kind: ScopeKind, technique: str) -> str:
         )
         SELECT {_COLUMNS}, t.retirement_uuid IS NOT NULL
         FROM page p JOIN tags t ON t.seq = p.seq ORDER BY t.seq DESC
-    """  # noqa: S608
+    """  # noqa: S608 - texts of ours; values are parameters
 
 
 def _floor_sql(kind: ScopeKind, technique: str) -> str:
@@ -76,7 +76,7 @@ def _floor_sql(kind: ScopeKind, technique: str) -> str:
         ),
         far AS ({_each("members", _FROM_BOUND, "OFFSET $3::bigint LIMIT 1", technique)})
         SELECT greatest((SELECT b.seq - 1 FROM bound b), (SELECT max(f.seq) FROM far f))
-    """  # noqa: S608
+    """  # noqa: S608 - texts of ours; values are parameters
 
 
 _NEWEST = {(kind, t): _newest_sql(kind, t) for kind in MEMBERS for t in ("", _TECHNIQUE)}

@@ -54,9 +54,9 @@ OBSERVABLE: Mapping[str, str] = MappingProxyType(
 # S608: the statements are put together from constants of this module alone; values are bound.
 _SEEN = "t.decky_id, t.tactic, coalesce(t.observed_at, t.created_at) AS seen"
 _LIVE = "t.retirement_uuid IS NULL"
-_OF_ATTACKER = f"SELECT {_SEEN} FROM tags t WHERE {TAG_CONDITIONS[ScopeKind.ATTACKER]} AND {_LIVE}"  # noqa: S608
+_OF_ATTACKER = f"SELECT {_SEEN} FROM tags t WHERE {TAG_CONDITIONS[ScopeKind.ATTACKER]} AND {_LIVE}"  # noqa: S608 - texts of ours; values are parameters
 _OF_IDENTITY = (
-    f"SELECT {_SEEN} FROM ({MEMBERS[ScopeKind.IDENTITY][0]}) m "  # noqa: S608
+    f"SELECT {_SEEN} FROM ({MEMBERS[ScopeKind.IDENTITY][0]}) m "  # noqa: S608 - texts of ours; values are parameters
     f"JOIN tags t ON t.attacker_uuid = m.uuid AND {_LIVE} "
     f"UNION ALL SELECT {_SEEN} FROM ({MEMBERS[ScopeKind.IDENTITY][1]}) m "
     f"JOIN tags t ON t.attacker_uuid IS NULL AND t.identity_uuid = m.uuid AND {_LIVE}"

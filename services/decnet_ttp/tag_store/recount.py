@@ -69,7 +69,7 @@ _COUNT = f"""
     FROM tags t JOIN cells c ON {TAG_CELL} {TAG_EFFECT}
     WHERE {TAG_LIVE}
     GROUP BY 1, 2, 3, 4, 5
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _FIGURES = ("count", "first_seen", "last_seen", "confidence_max")
 _CELL = ("cell_id", "band")
 
@@ -92,12 +92,12 @@ class _Rollup(NamedTuple):
     @property
     def expected(self) -> str:
         key = ", ".join(f"r.{name}" for name in self.key)
-        return f"SELECT {key}, {SUMS} FROM recounted r WHERE {self.of} GROUP BY {key}"  # noqa: S608
+        return f"SELECT {key}, {SUMS} FROM recounted r WHERE {self.of} GROUP BY {key}"  # noqa: S608 - texts of ours; values are parameters
 
     @property
     def stored(self) -> str:
         key = ", ".join(f"r.{name}" for name in self.key)
-        return f"SELECT {key}, {SUMS} FROM {self.table} r GROUP BY {key} HAVING sum(r.count) <> 0"  # noqa: S608
+        return f"SELECT {key}, {SUMS} FROM {self.table} r GROUP BY {key} HAVING sum(r.count) <> 0"  # noqa: S608 - texts of ours; values are parameters
 
     @property
     def compare(self) -> str:
@@ -106,7 +106,7 @@ class _Rollup(NamedTuple):
         figures = ", ".join(f"e.{name}" for name in _FIGURES)
         differs = " OR ".join(f"e.{name} IS DISTINCT FROM s.{name}" for name in _FIGURES)
         return (
-            f"CREATE TEMPORARY TABLE differing_{self.name} ON COMMIT DROP AS "  # noqa: S608
+            f"CREATE TEMPORARY TABLE differing_{self.name} ON COMMIT DROP AS "  # noqa: S608 - texts of ours; values are parameters
             f"SELECT {keys}, {figures} FROM ({self.expected}) e FULL JOIN ({self.stored}) s "
             f"USING ({keys}) WHERE {differs}"
         )
@@ -118,9 +118,9 @@ class _Rollup(NamedTuple):
         columns = ", ".join((*self.key, *_FIGURES))
         slot, value = (", slot", ", 0") if self.slotted else ("", "")
         return (
-            f"DELETE FROM {self.table} r USING differing_{self.name} d WHERE {same}",  # noqa: S608
+            f"DELETE FROM {self.table} r USING differing_{self.name} d WHERE {same}",  # noqa: S608 - texts of ours; values are parameters
             (
-                f"INSERT INTO {self.table} ({columns}{slot}) "  # noqa: S608
+                f"INSERT INTO {self.table} ({columns}{slot}) "  # noqa: S608 - texts of ours; values are parameters
                 f"SELECT {columns}{value} FROM differing_{self.name} WHERE count IS NOT NULL"
             ),
         )
@@ -177,7 +177,7 @@ async def _compare(connection: Any) -> list[Recount]:
     found = []
     for rollup in _ROLLUPS:
         await connection.execute(rollup.compare)
-        expected = await connection.fetchval(f"SELECT count(*) FROM ({rollup.expected}) e")  # noqa: S608
-        differing = await connection.fetchval(f"SELECT count(*) FROM differing_{rollup.name}")  # noqa: S608
+        expected = await connection.fetchval(f"SELECT count(*) FROM ({rollup.expected}) e")  # noqa: S608 - texts of ours; values are parameters
+        differing = await connection.fetchval(f"SELECT count(*) FROM differing_{rollup.name}")  # noqa: S608 - texts of ours; values are parameters
         found.append(Recount(rollup.name, expected, differing))
     return found + [Recount(*each) for each in await compare_scopes(connection)]

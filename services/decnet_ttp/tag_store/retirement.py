@@ -48,7 +48,7 @@ _MARK = f"""
         {tag_key(EFFECTIVE)}, {tag_figures(EFFECTIVE)}
     FROM marked t JOIN cells c ON {TAG_CELL} {TAG_EFFECT}
     GROUP BY 1, 2, 3, 4, 5
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 # The tags of a retirement are found by walking all in the order of storage: restoring is rare, and
 # an index would cost every writer.
 _NEXT = """

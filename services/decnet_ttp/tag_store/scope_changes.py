@@ -90,7 +90,7 @@ CHANGED = f"""
             OR (r.count, r.first_seen, r.last_seen, r.confidence_max)
                 IS DISTINCT FROM (f.count, f.first_seen, f.last_seen, f.confidence_max)
     ) x
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 
 #: What changed rows `p` add to scopes and take from them; `who` is the identity behind a gain.
 SHARES = f"""
@@ -117,7 +117,7 @@ SHARES = f"""
             -p.was, false, p.was <> 0)
     ) s (kind, scope_uuid, part_uuid, count, gains, shrank)
     WHERE s.scope_uuid IS NOT NULL
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 
 
 def pending(members: str | None = None) -> str:
@@ -129,5 +129,5 @@ def pending(members: str | None = None) -> str:
     marked = MARKED.format(marks="scope_changes")
     if members:
         # Taken apart first: the planner would do so for each pair of a mark and a member.
-        marked = f"SELECT * FROM ({marked} OFFSET 0) d WHERE (d.kind, d.uuid) IN ({members})"  # noqa: S608
+        marked = f"SELECT * FROM ({marked} OFFSET 0) d WHERE (d.kind, d.uuid) IN ({members})"  # noqa: S608 - texts of ours; values are parameters
     return SHARES.format(changed=CHANGED.format(membership=MEMBERSHIP.format(members=marked)))

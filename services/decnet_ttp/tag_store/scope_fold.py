@@ -55,7 +55,7 @@ _TAKE = f"""
     WITH gone AS (DELETE FROM scope_changes {{which}} RETURNING *)
     INSERT INTO fold_members
     {MEMBERSHIP.format(members=MARKED.format(marks="gone"))}
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _TAKE_OWN = _TAKE.format(which="WHERE xmin = pg_current_xact_id()::xid")
 _TAKE_SOME = _TAKE.format(
     which="WHERE id IN (SELECT id FROM scope_changes ORDER BY id LIMIT $1::bigint)"
@@ -99,12 +99,12 @@ def _add(table: str, days: tuple[str, ...]) -> str:
             SELECT kind, scope_uuid, cell_id FROM written WHERE fresh OR count = 0
         )
         INSERT INTO fold_empty ({names}) SELECT {names} FROM written WHERE count = 0
-    """  # noqa: S608
+    """  # noqa: S608 - texts of ours; values are parameters
 
 
 def _drop_empty(table: str, days: tuple[str, ...]) -> str:
     # By keys alone: a condition on the count lets the planner look for one row among all.
-    return f"DELETE FROM {table} r USING fold_empty e WHERE {_same('r', 'e', days)}"  # noqa: S608
+    return f"DELETE FROM {table} r USING fold_empty e WHERE {_same('r', 'e', days)}"  # noqa: S608 - texts of ours; values are parameters
 
 
 def _recount_extremes(table: str, days: tuple[str, ...], source: str) -> str:
@@ -117,7 +117,7 @@ def _recount_extremes(table: str, days: tuple[str, ...], source: str) -> str:
                 max(x.last_seen) AS last_seen, max(x.confidence_max) AS confidence_max
             FROM ({source}) x GROUP BY {_columns("x", days)}
         ) x WHERE {_same("r", "x", days)}
-    """  # noqa: S608
+    """  # noqa: S608 - texts of ours; values are parameters
 
 
 _SHRUNK = "(SELECT DISTINCT {} FROM fold_shares s WHERE s.shrank)"
@@ -130,7 +130,7 @@ _COUNTED_OF = f"""
     ) s
     JOIN scope_members m ON {{membership}}
     JOIN scope_counted c ON c.member_uuid = m.member_uuid AND c.kind = m.kind
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _MEMBERS = " UNION ALL ".join(
     _COUNTED_OF.format(kind=kind, membership=membership)
     for kind, membership in (
@@ -147,11 +147,11 @@ _COUNTED = f"""
     WITH counted AS MATERIALIZED ({_MEMBERS})
     SELECT c.* FROM counted c
     JOIN {_SHRUNK.format(_columns("s", _DAY))} s ON {_same("c", "s", _DAY)}
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _DAYS = f"""
     SELECT s.*, {_FIGURES} FROM {_SHRUNK.format(_columns("s", _TOTAL))} s
     JOIN rollup_scope_day c ON {_same("c", "s", _TOTAL)}
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 
 #: Highest band in which each identity of the campaigns of `{cells}` shows a cell, by campaign.
 TOP_BANDS = f"""
@@ -161,7 +161,7 @@ TOP_BANDS = f"""
     JOIN rollup_scope r ON r.scope_uuid = p.identity_uuid AND r.kind = {IDENTITY_SCOPE}
         AND r.part_uuid = f.campaign_uuid AND r.cell_id = f.cell_id
     GROUP BY 1, 2, 3
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _CAMPAIGN_CELLS = f"""
     SELECT DISTINCT m.campaign_uuid, f.cell_id FROM fold_cells f
     JOIN scope_members m ON m.identity_uuid = f.scope_uuid
@@ -172,7 +172,7 @@ _CAMPAIGN_CELLS = f"""
         SELECT m.campaign FROM fold_members m WHERE {_MOVED}
         UNION SELECT m.had_campaign FROM fold_members m WHERE {_MOVED}
     )
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _COUNT_IDENTITIES = f"""
     WITH cells AS MATERIALIZED ({_CAMPAIGN_CELLS}),
     counted AS (
@@ -187,15 +187,15 @@ _COUNT_IDENTITIES = f"""
     WHERE r.scope_uuid = o.scope_uuid AND r.kind = o.kind AND r.part_uuid = o.part_uuid
         AND r.cell_id = o.cell_id AND r.band = o.band
         AND r.identities <> coalesce(n.identities, 0)
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 
-_READ = f"INSERT INTO fold_rows {CHANGED.format(membership='SELECT * FROM fold_members')}"  # noqa: S608
+_READ = f"INSERT INTO fold_rows {CHANGED.format(membership='SELECT * FROM fold_members')}"  # noqa: S608 - texts of ours; values are parameters
 _SHARE = f"""
     INSERT INTO fold_shares
     SELECT s.kind, s.scope_uuid, s.part_uuid, s.day, s.cell_id, s.band, sum(s.count)::bigint,
         min(s.first_seen), max(s.last_seen), max(s.confidence_max), bool_or(s.shrank)
     FROM ({SHARES.format(changed="SELECT * FROM fold_rows")}) s GROUP BY 1, 2, 3, 4, 5, 6
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 #: Rows from which on the planner is told of them; of fewer, statistics cost more than they save.
 _MANY = 100
 _ANALYZE = "ANALYZE fold_members, fold_rows, fold_shares"
@@ -203,7 +203,7 @@ _FOLD = (
     f"""
     DELETE FROM scope_counted c USING fold_rows m
     WHERE {_ROW_KEY} AND (m.count = 0 OR m.identity IS NULL)
-    """,  # noqa: S608
+    """,  # noqa: S608 - texts of ours; values are parameters
     """
     INSERT INTO scope_counted AS c
     SELECT m.uuid, m.kind, m.day, m.cell_id, m.band, m.count, m.first_seen, m.last_seen,
@@ -213,14 +213,14 @@ _FOLD = (
         first_seen = excluded.first_seen, last_seen = excluded.last_seen,
         confidence_max = excluded.confidence_max
     """,
-    f"DELETE FROM scope_members c USING fold_members m WHERE {_MEMBER_KEY} AND m.identity IS NULL",  # noqa: S608
+    f"DELETE FROM scope_members c USING fold_members m WHERE {_MEMBER_KEY} AND m.identity IS NULL",  # noqa: S608 - texts of ours; values are parameters
     f"""
     INSERT INTO scope_members AS c
     SELECT m.uuid, m.kind, m.identity, m.campaign FROM fold_members m
     WHERE m.identity IS NOT NULL AND {_MOVED}
     ON CONFLICT (member_uuid, kind) DO UPDATE SET identity_uuid = excluded.identity_uuid,
         campaign_uuid = excluded.campaign_uuid
-    """,  # noqa: S608
+    """,  # noqa: S608 - texts of ours; values are parameters
     _add("rollup_scope_day", _DAY),
     _drop_empty("rollup_scope_day", _DAY),
     # Days that come and go say nothing of all time.
@@ -237,7 +237,7 @@ _WRITE = ";\n".join(_FOLD)
 _EMPTY = (
     "DELETE FROM scope_changes",
     *(
-        f"DELETE FROM {table}"  # noqa: S608
+        f"DELETE FROM {table}"  # noqa: S608 - texts of ours; values are parameters
         for table in ("rollup_scope", "rollup_scope_day", "scope_counted", "scope_members")
     ),
 )

@@ -21,21 +21,21 @@ _ORDER = "s.ended_at DESC, s.session_id DESC, s.attacker_uuid DESC LIMIT $5"
 _ON_DECKY = "($6::text IS NULL OR s.decky_id = $6)"
 _OF_FLEET = f"""
     SELECT * FROM sessions s WHERE $1::text IS NULL AND {_PAST} AND {_ON_DECKY} ORDER BY {_ORDER}
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _OF_DECKY = f"""
     SELECT * FROM sessions s
     WHERE $1::text IS NULL AND {_PAST} AND s.decky_id = $6::text ORDER BY {_ORDER}
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _OF_SESSION = f"""
     SELECT * FROM sessions s WHERE s.session_id = $1::text AND {_PAST} AND {_ON_DECKY}
     ORDER BY {_ORDER}
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _OF_MEMBERS = f"""
     SELECT s.* FROM ({{members}}) m CROSS JOIN LATERAL (
         SELECT * FROM sessions s WHERE s.attacker_uuid = m.uuid AND {_PAST} AND {_ON_DECKY}
         ORDER BY {_ORDER}
     ) s ORDER BY {_ORDER}
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _SESSIONS = f"""
     SELECT s.session_id, s.attacker_uuid, coalesce(host(a.ip), ''), coalesce(s.decky_id, ''),
         s.service, s.started_at, s.ended_at, s.commands, s.requests, s.attempts, s.files,
@@ -47,7 +47,7 @@ _SESSIONS = f"""
         ) t)
     FROM ({{source}}) s LEFT JOIN attackers a ON a.uuid = s.attacker_uuid
     ORDER BY s.ended_at DESC, s.session_id DESC, s.attacker_uuid DESC
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _ATTACKER = "SELECT $1::uuid AS uuid"
 _MEMBERS = {
     ScopeKind.ATTACKER: _ATTACKER,
@@ -68,12 +68,12 @@ _DECKIES = f"""
         SELECT FROM decky_attackers a WHERE a.decky_id = d.decky_id LIMIT {MOST_ATTACKERS}
     ) a)
     FROM deckies d WHERE $1::text IS NULL AND d.decky_id > $2 ORDER BY d.decky_id LIMIT $3
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _DECKIES_OF_MEMBERS = f"""
     SELECT d.decky_id, min(d.first_seen), max(d.last_seen), least(count(*), {MOST_ATTACKERS})
     FROM ({{members}}) m JOIN decky_attackers d ON d.attacker_uuid = m.uuid
     WHERE d.decky_id > $2 GROUP BY d.decky_id ORDER BY d.decky_id LIMIT $3
-"""  # noqa: S608
+"""  # noqa: S608 - texts of ours; values are parameters
 _DECKIES_OF = {
     ScopeKind.FLEET: _DECKIES,
     **{kind: _DECKIES_OF_MEMBERS.format(members=members) for kind, members in _MEMBERS.items()},

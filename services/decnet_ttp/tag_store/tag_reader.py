@@ -158,7 +158,7 @@ async def read_tags(
     values.append(limit)
     page = f"ORDER BY t.seq {'ASC' if oldest_first else 'DESC'} LIMIT ${len(values)}"
     if scope.kind in MEMBERS:
-        sql = f"SELECT t.* FROM ({_of_members(scope.kind, conditions, page)}) t {page}"  # noqa: S608
+        sql = f"SELECT t.* FROM ({_of_members(scope.kind, conditions, page)}) t {page}"  # noqa: S608 - texts of ours; values are parameters
     else:
         sql = _select(conditions, page)
     return [TagRow(*row) for row in await database.fetch(sql, *values)]
@@ -178,7 +178,7 @@ def _select(conditions: Sequence[str], page: str, columns: str = _COLUMNS) -> st
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     # The effect of the attacker is joined only where a condition speaks of it.
     join = TAG_EFFECT if EFFECTIVE in where else ""
-    return f"SELECT {columns} FROM tags t {join} {where} {page}"  # noqa: S608
+    return f"SELECT {columns} FROM tags t {join} {where} {page}"  # noqa: S608 - texts of ours; values are parameters
 
 
 def _of_members(
@@ -193,6 +193,6 @@ def _of_members(
     own = ["t.attacker_uuid IS NULL", "t.identity_uuid = m.uuid", *conditions]
     of_identity = _select(own, page, columns)
     return (
-        f"SELECT t.* FROM ({attackers}) m CROSS JOIN LATERAL ({of_attacker}) t "  # noqa: S608
+        f"SELECT t.* FROM ({attackers}) m CROSS JOIN LATERAL ({of_attacker}) t "  # noqa: S608 - texts of ours; values are parameters
         f"UNION ALL SELECT t.* FROM ({identities}) m CROSS JOIN LATERAL ({of_identity}) t"
     )
