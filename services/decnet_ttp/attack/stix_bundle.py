@@ -67,8 +67,8 @@ def catalogue_from_stix(data: bytes, path: Path, *, release: str | None = None) 
     """
     try:
         # Both are heavy and optional: no service imports them.
-        import stix2  # noqa: PLC0415 - not paid for where it is off
-        from mitreattack.stix20 import MitreAttackData  # noqa: PLC0415 - not paid for where it is off
+        import stix2  # noqa: PLC0415 - optional, heavy
+        from mitreattack.stix20 import MitreAttackData  # noqa: PLC0415 - optional, heavy
     except ImportError as error:
         raise BuilderMissingError("mitreattack-python") from error
     digest = hashlib.sha256(data).hexdigest()
