@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -122,6 +123,31 @@ async def test_initialisation_that_was_cut_short_is_done_again(tmp_path: Path) -
     server = PostgresServer(tmp_path / "cluster")
     assert await ask(await server.start(), "SELECT 1") == 1
     await server.stop()
+
+
+@pytest.mark.faults
+async def test_a_start_that_is_given_up_leaves_no_initdb_at_work(tmp_path: Path) -> None:
+    """Neither initdb nor the server that works for it outlives the start."""
+    starting = asyncio.create_task(PostgresServer(tmp_path / "cluster").start())
+    ours = psutil.Process()
+    lock = tmp_path / "cluster.new/postmaster.pid"
+    at_work: list[psutil.Process] = []
+
+    def is_at_work() -> bool:
+        at_work[:] = ours.children(recursive=True)
+        # initdb runs many short programs; one may be gone before it is asked.
+        with suppress(psutil.NoSuchProcess):
+            return lock.exists() and {"initdb", "postgres"} <= {p.name() for p in at_work}
+        return False
+
+    async with asyncio.timeout(30):
+        while not is_at_work():
+            await asyncio.sleep(0.001)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    # One that was killed stays listed until init has collected it.
+    assert [p for p in at_work if proc.start_ticks(p.pid) is not None] == []
 
 
 async def test_statements_and_values_stay_out_of_the_log(tmp_path: Path) -> None:

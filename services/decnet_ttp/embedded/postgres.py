@@ -244,7 +244,9 @@ class PostgresServer:
             try:
                 returncode = await process.wait()
             except asyncio.CancelledError:
-                await process.stop(signal.SIGKILL, 1.0)
+                # A server of its own works for initdb and would write on without it.
+                await remains.end_session(process.pid)
+                await process.wait()
                 raise
         finally:
             os.close(descriptor)

@@ -45,6 +45,14 @@ def postgres_processes(name: str) -> list[int]:
     )
 
 
+def session_processes(leader: int) -> list[int]:
+    """Process ids of all live processes in the session that this process leads or led."""
+    # proc(5): the name in brackets may hold anything; the session is the fourth field after it.
+    return _processes(
+        "stat", lambda content: content.rpartition(b")")[2].split()[3] == b"%d" % leader
+    )
+
+
 def _processes(entry: str, matches: Callable[[bytes], bool]) -> list[int]:
     found = []
     for directory in Path("/proc").iterdir():
@@ -92,6 +100,19 @@ async def end(pids: Iterable[int], *signals: signal.Signals, grace_s: float = _G
     finally:
         for handle in handles:
             os.close(handle)
+
+
+async def end_session(leader: int, grace_s: float = _GRACE_S) -> None:
+    """Kill a program that leads its own session, with all it has started, and see them gone.
+
+    Args:
+        leader: Process id of the program, started with a new session.
+        grace_s: Seconds to wait for the ends.
+    """
+    with suppress(ProcessLookupError):
+        # At once for all of them: one by one, another could be started in between.
+        os.killpg(leader, signal.SIGKILL)
+    await end(session_processes(leader), grace_s=grace_s)
 
 
 async def wait_ended(pid: int, timeout_s: float) -> bool:
