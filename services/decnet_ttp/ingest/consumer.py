@@ -145,6 +145,7 @@ class Consumer:
         await self._open(stop)
         slots = asyncio.Semaphore(self._max_in_flight)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._stop_waiting(stop))
             while not stop.is_set():
                 await slots.acquire()
                 batch = await self._next_batch()
@@ -154,6 +155,10 @@ class Consumer:
                 task = group.create_task(self.handle(batch))
                 task.add_done_callback(lambda _: slots.release())
             await self._feed.close()
+
+    async def _stop_waiting(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._feed.stop_waiting()
 
     async def _open(self, stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -84,6 +84,7 @@ class Feed:
         self._reconnects = 0
         self._last_sign_s = 0.0
         self._subscription: Subscription | None = None
+        self._stopping = False
 
     async def open(self) -> None:
         """Create the consumer where it is missing, and listen.
@@ -99,6 +100,11 @@ class Feed:
             pending_msgs_limit=-1,
             pending_bytes_limit=-1,
         )
+
+    def stop_waiting(self) -> None:
+        """Let `next_batch` return at once when nothing is there, from now on."""
+        self._stopping = True
+        self._wake.set()
 
     async def close(self) -> None:
         """Stop listening; what was not handed out is delivered again to whoever reads next.
@@ -157,6 +163,8 @@ class Feed:
 
     async def next_batch(self, limit: int, timeout_s: float = 1.0) -> list[Msg]:
         """Return what has arrived, bounded by messages and bytes; nothing after the timeout."""
+        if not self._arrived and self._stopping:
+            return []
         if not self._arrived:
             await self._request(limit)
             self._wake.clear()

@@ -103,6 +103,12 @@ class IntelRecords:
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Read what other replicas keep, until the stop."""
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(self._follow(stop))
+            await stop.wait()
+            following.cancel()
+
+    async def _follow(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 await self._read(stop, until_end=False)
