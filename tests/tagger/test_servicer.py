@@ -21,6 +21,7 @@ from decnet_ttp.runtime.clients import call
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.lifters.rule_engine import RuleEngine
 from decnet_ttp.tagger.rule_follower import RuleFollower
+from decnet_ttp.tagger.servicer import TaggerServicer
 from decnet_ttp.v1 import (
     event_pb2,
     rule_pb2,
@@ -159,6 +160,60 @@ async def test_wrong_requests_are_refused_with_the_place(
         assert raised.value.metadata["field"] == "groups[0].events[1]"
         with pytest.raises(InvalidArgumentError, match="10001 events"):
             await fired(stub, *[command("w")] * 10_001)
+
+
+async def test_describe_waits_for_other_kinds_than_the_caller_knows(
+    store: tuple[ScriptedStore, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    script, target = store
+    async with serving_tagger(tmp_path, target, catalogue) as (stub, follower):
+        script.snapshot(WHOAMI)
+        await until(lambda: follower.loaded)
+        request = tagger_service_pb2.DescribeTaggerRequest()
+        first = await call(stub.DescribeTagger, request, timeout_s=TIMEOUT_S)
+        request.known_kinds_digest = first.kinds_digest
+        request.wait_duration.FromMilliseconds(20)
+        # Nothing changes: the same again when time is over.
+        same = await call(stub.DescribeTagger, request, timeout_s=TIMEOUT_S)
+        assert same == first
+        request.wait_duration.FromSeconds(60)
+        waiting = asyncio.create_task(call(stub.DescribeTagger, request, timeout_s=TIMEOUT_S))
+        # A change that leaves the kinds as they are ends no wait.
+        script.change(rule("R2", field("command_text", pattern="id")), revision=2)
+        await until(lambda: follower.revision == 2)
+        assert not waiting.done()
+        script.change(rule("R2", field("from_domain", pattern="id"), "email"), revision=3)
+        changed = await waiting
+        assert "email" in changed.lifters[0].source_kinds
+        assert changed.kinds_digest != first.kinds_digest
+        # Who knows something else is answered at once.
+        answer = await call(stub.DescribeTagger, request, timeout_s=TIMEOUT_S)
+        assert answer == changed
+
+
+async def test_the_end_of_a_tagger_answers_who_waits_for_a_change(catalogue: Catalogue) -> None:
+    lifters = [RuleEngine()]
+    follower = RuleFollower(None, lifters, catalogue)  # type: ignore[arg-type]  # never called
+    follower.loaded = True
+    servicer = TaggerServicer(
+        lifters=lifters,
+        follower=follower,
+        evaluation=Evaluation(lifters, attack_release="enterprise-v17.1"),
+        attack_release="enterprise-v17.1",
+    )
+    request = tagger_service_pb2.DescribeTaggerRequest()
+    answer = await servicer.DescribeTagger(request, None)  # type: ignore[arg-type] # not looked at
+    request.known_kinds_digest = answer.kinds_digest
+    request.wait_duration.FromSeconds(30)
+    stop = asyncio.Event()
+    async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as group:
+        group.create_task(servicer.end_waits(stop))
+        waiting = group.create_task(
+            servicer.DescribeTagger(request, None)  # type: ignore[arg-type] # not looked at
+        )
+        await asyncio.sleep(0)
+        stop.set()
+    assert waiting.result() == answer
 
 
 async def test_describe_names_lifters_rules_and_releases(

@@ -18,14 +18,17 @@ from decnet_ttp.ingest.breaker import Breaker
 from decnet_ttp.ingest.mail_reach import MailReach
 from decnet_ttp.runtime.clients import call, open_channel
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.pacing import unless_stopped
 from decnet_ttp.v1 import tag_pb2, tagger_service_pb2, tagger_service_pb2_grpc
 
 _DESCRIBE_TIMEOUT_S = 5.0
 _TAG_TIMEOUT_S = 60.0
-#: How often a tagger is asked what it takes: while it is unknown, and afterwards, in seconds.
+#: Seconds between two questions to a tagger what it takes: while it is unknown, while it is away,
+#: after it told of a change, and where it does not tell.
 _DESCRIBE_UNKNOWN_S = 0.1
-_DESCRIBE_KNOWN_S = 5.0
 _DESCRIBE_AWAY_S = 0.5
+_DESCRIBE_CHANGED_S = 0.05
+_DESCRIBE_KNOWN_S = 5.0
 #: Calls one tagger answers for us at once: what bounds the memory of an enormous session there.
 _CALLS_AT_ONCE = 4
 #: Messages that come back at once when a tagger is back.
@@ -44,6 +47,7 @@ class Tagger:
         target: gRPC target.
         stub: Its stub.
         kinds: Kinds of events it takes; None until it has been asked.
+        digest: Its own name for what it takes; empty where it gives none.
         mail: How it stands to mails.
         reachable: Whether its last call succeeded.
         breaker: Leaves it alone while it keeps failing.
@@ -55,6 +59,7 @@ class Tagger:
     breaker: Breaker
     turns: asyncio.Semaphore
     kinds: frozenset[str] | None = None
+    digest: str = ""
     mail: MailReach = field(default_factory=MailReach)
     reachable: bool = False
 
@@ -135,23 +140,37 @@ class Dispatcher:
 
     async def _follow(self, tagger: Tagger, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await self.describe(tagger)
+            away = tagger.breaker.open or not tagger.reachable
+            # A tagger that works says itself when it takes something else.
+            await unless_stopped(
+                stop, self.describe(tagger, wait_s=0.0 if away else _DESCRIBE_KNOWN_S)
+            )
             if tagger.kinds is None:
                 wait_s = _DESCRIBE_UNKNOWN_S
             elif tagger.breaker.open or not tagger.reachable:
                 wait_s = _DESCRIBE_AWAY_S
             else:
-                wait_s = _DESCRIBE_KNOWN_S
+                wait_s = _DESCRIBE_CHANGED_S if tagger.digest else _DESCRIBE_KNOWN_S
             try:
                 await asyncio.wait_for(stop.wait(), wait_s)
             except TimeoutError:
                 continue
 
-    async def describe(self, tagger: Tagger) -> None:
-        """Ask a tagger what it takes; one that is away keeps what it said before."""
+    async def describe(self, tagger: Tagger, *, wait_s: float = 0.0) -> None:
+        """Ask a tagger what it takes; one that is away keeps what it said before.
+
+        Args:
+            tagger: The tagger.
+            wait_s: How long it may wait for a change before it answers, in seconds.
+        """
         request = tagger_service_pb2.DescribeTaggerRequest()
+        if wait_s:
+            request.known_kinds_digest = tagger.digest
+            request.wait_duration.FromNanoseconds(int(wait_s * 1e9))
         try:
-            answer = await call(tagger.stub.DescribeTagger, request, timeout_s=_DESCRIBE_TIMEOUT_S)
+            answer = await call(
+                tagger.stub.DescribeTagger, request, timeout_s=_DESCRIBE_TIMEOUT_S + wait_s
+            )
         except DecnetError:
             tagger.reachable = False
             return
@@ -159,6 +178,7 @@ class Dispatcher:
         tagger.reachable = True
         if tagger.breaker.open:
             tagger.breaker.hint()
+        tagger.digest = answer.kinds_digest
         kinds = frozenset(kind for lifter in answer.lifters for kind in lifter.source_kinds)
         if kinds != tagger.kinds:
             _log.info(

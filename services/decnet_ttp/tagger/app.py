@@ -69,4 +69,4 @@ async def run(settings: Settings, lifters: Sequence[str]) -> None:
             servicer,
             "decnet_ttp.v1.TaggerService",
         )
-        await server.run(ready=ready, tasks=[follower.follow])
+        await server.run(ready=ready, tasks=[follower.follow, servicer.end_waits])

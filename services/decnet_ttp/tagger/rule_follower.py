@@ -56,6 +56,11 @@ class RuleFollower:
         self.loaded = False
         self.revision = 0
         self.epoch = ""
+        self._swapped = asyncio.Event()
+
+    async def changed(self) -> None:
+        """Return when the rules in force may be others than now."""
+        await self._swapped.wait()
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Follow until the stop."""
@@ -127,3 +132,6 @@ class RuleFollower:
         self.revision = message.revision
         self.epoch = message.epoch
         self.loaded = self.loaded or message.snapshot
+        # Whoever waits from now on waits for the next change.
+        self._swapped.set()
+        self._swapped = asyncio.Event()

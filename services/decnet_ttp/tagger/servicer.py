@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -26,10 +27,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 #: Events of one call (the bound of TagEvents).
 MAX_EVENTS = 10_000
+#: Longest wait of DescribeTagger for a change, in seconds.
+_MAX_WAIT_S = 30.0
 
 
 def _kinds_read(evaluator: Evaluator | None) -> Sequence[frozenset[str]]:
     return () if evaluator is None else (evaluator.source_kinds,)
+
+
+def _digest(kinds: Mapping[str, Sequence[str]]) -> str:
+    # Hex and short: it is compared, and nothing else.
+    told = "\n".join(f"{name} {' '.join(read)}" for name, read in kinds.items())
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 def statistics_message(rule_id: str, numbers: RuleNumbers) -> tagger_service_pb2.RuleStatistics:
@@ -98,6 +107,12 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
         self._evaluation = evaluation
         self._release = attack_release
         self._artifacts = artifacts if any(map(reads_messages, lifters)) else None
+        self._ending = asyncio.Event()
+
+    async def end_waits(self, stop: asyncio.Event) -> None:
+        """At the stop, answer the calls that wait for a change: the server waits for them."""
+        await stop.wait()
+        self._ending.set()
 
     def _check_loaded(self) -> None:
         if not self._follower.loaded:
@@ -135,24 +150,50 @@ class TaggerServicer(tagger_service_pb2_grpc.TaggerServiceServicer):
         keep events back that some rule reads.
         """
         self._check_loaded()
-        rules = self._follower.rules
+        kinds = self._kinds()
+        wait_s = min(request.wait_duration.ToNanoseconds() / 1e9, _MAX_WAIT_S)
+        if request.known_kinds_digest and wait_s > 0:
+            kinds = await self._changed_kinds(request.known_kinds_digest, wait_s)
         answer = tagger_service_pb2.DescribeTaggerResponse(
             rules_revision=self._follower.revision,
             rules_epoch=self._follower.epoch,
             attack_release=self._release,
             program_version=program_version(),
+            kinds_digest=_digest(kinds),
         )
         if self._artifacts is not None:
             answer.artifact_deckies.extend(await asyncio.to_thread(self._artifacts.deckies))
-        for lifter in self._lifters:
-            answer.lifters.add(
-                name=lifter.name,
-                source_kinds=sorted(
-                    lifter.source_kinds.union(*_kinds_read(rules.evaluators.get(lifter.name)))
-                ),
-                rule_count=rules.counts.get(lifter.name, 0),
-            )
+        counts = self._follower.rules.counts
+        for name, read in kinds.items():
+            answer.lifters.add(name=name, source_kinds=read, rule_count=counts.get(name, 0))
         return answer
+
+    def _kinds(self) -> dict[str, Sequence[str]]:
+        """Return the kinds that each lifter reads, in their order."""
+        evaluators = self._follower.rules.evaluators
+        return {
+            lifter.name: sorted(
+                lifter.source_kinds.union(*_kinds_read(evaluators.get(lifter.name)))
+            )
+            for lifter in self._lifters
+        }
+
+    async def _changed_kinds(self, known: str, wait_s: float) -> dict[str, Sequence[str]]:
+        """Return the kinds once they are others than the caller knows, or when time is over."""
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            async with asyncio.timeout(wait_s):
+                while _digest(kinds := self._kinds()) == known and not ending.done():
+                    changed = asyncio.ensure_future(self._follower.changed())
+                    try:
+                        await asyncio.wait((changed, ending), return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        changed.cancel()
+        except TimeoutError:
+            kinds = self._kinds()
+        finally:
+            ending.cancel()
+        return kinds
 
     async def ExplainEvent(
         self, request: tagger_service_pb2.ExplainEventRequest, context: Context

@@ -28,7 +28,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"decnet_ttp/v1/tagger_service.proto\x12\rdecnet_ttp.v1\x1a\x19\x64\x65\x63net_ttp/v1/event.proto\x1a\x17\x64\x65\x63net_ttp/v1/tag.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n\x10TagEventsRequest\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.decnet_ttp.v1.EventGroup\"\xb8\x01\n\x11TagEventsResponse\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.TagGroup\x12+\n\x08\x66\x61ilures\x18\x02 \x03(\x0b\x32\x19.decnet_ttp.v1.TagFailure\x12\x16\n\x0ewithheld_count\x18\x03 \x01(\x03\x12\x35\n\x0funread_messages\x18\x04 \x03(\x0b\x32\x1c.decnet_ttp.v1.UnreadMessage\"X\n\rUnreadMessage\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x11\n\tsource_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"x\n\nTagFailure\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x13\n\x0bsource_kind\x18\x02 \x01(\t\x12\x11\n\tsource_id\x18\x03 \x01(\t\x12\x0f\n\x07rule_id\x18\x04 \x01(\t\x12\x0e\n\x06lifter\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"\x17\n\x15\x44\x65scribeTaggerRequest\"\xc3\x01\n\x16\x44\x65scribeTaggerResponse\x12\x31\n\x07lifters\x18\x01 \x03(\x0b\x32 .decnet_ttp.v1.LifterDescription\x12\x16\n\x0erules_revision\x18\x02 \x01(\x03\x12\x13\n\x0brules_epoch\x18\x03 \x01(\t\x12\x16\n\x0e\x61ttack_release\x18\x04 \x01(\t\x12\x17\n\x0fprogram_version\x18\x05 \x01(\t\x12\x18\n\x10\x61rtifact_deckies\x18\x06 \x03(\t\"K\n\x11LifterDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0csource_kinds\x18\x02 \x03(\t\x12\x12\n\nrule_count\x18\x03 \x01(\x05\"p\n\x13\x45xplainEventRequest\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Event\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12#\n\x05parts\x18\x03 \x03(\x0b\x32\x14.decnet_ttp.v1.Event\"\x85\x01\n\x14\x45xplainEventResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x08\x12\x31\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1f.decnet_ttp.v1.ConditionOutcome\x12)\n\x05steps\x18\x03 \x03(\x0b\x32\x1a.decnet_ttp.v1.StepOutcome\"\x81\x01\n\x0bStepOutcome\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61t_least\x18\x02 \x01(\x05\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x0c\n\x04held\x18\x04 \x01(\x08\x12\x11\n\tsource_id\x18\x05 \x01(\t\x12\x15\n\x08offset_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_offset_s\"u\n\x10\x43onditionOutcome\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0c\n\x04held\x18\x03 \x01(\x08\x12\x12\n\x05start\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x10\n\x03\x65nd\x18\x05 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_startB\x06\n\x04_end\"B\n\x19ListRuleStatisticsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x98\x01\n\x1aListRuleStatisticsResponse\x12\x31\n\nstatistics\x18\x01 \x03(\x0b\x32\x1d.decnet_ttp.v1.RuleStatistics\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfa\x01\n\x0eRuleStatistics\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x18\n\x10\x65valuation_count\x18\x02 \x01(\x03\x12\x13\n\x0bmatch_count\x18\x03 \x01(\x03\x12\x11\n\ttag_count\x18\x04 \x01(\x03\x12\x16\n\x0ewithheld_count\x18\x05 \x01(\x03\x12\x15\n\rfailure_count\x18\x06 \x01(\x03\x12\x31\n\x0espent_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x0flast_fired_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x82\x03\n\rTaggerService\x12N\n\tTagEvents\x12\x1f.decnet_ttp.v1.TagEventsRequest\x1a .decnet_ttp.v1.TagEventsResponse\x12]\n\x0e\x44\x65scribeTagger\x12$.decnet_ttp.v1.DescribeTaggerRequest\x1a%.decnet_ttp.v1.DescribeTaggerResponse\x12W\n\x0c\x45xplainEvent\x12\".decnet_ttp.v1.ExplainEventRequest\x1a#.decnet_ttp.v1.ExplainEventResponse\x12i\n\x12ListRuleStatistics\x12(.decnet_ttp.v1.ListRuleStatisticsRequest\x1a).decnet_ttp.v1.ListRuleStatisticsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"decnet_ttp/v1/tagger_service.proto\x12\rdecnet_ttp.v1\x1a\x19\x64\x65\x63net_ttp/v1/event.proto\x1a\x17\x64\x65\x63net_ttp/v1/tag.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n\x10TagEventsRequest\x12)\n\x06groups\x18\x01 \x03(\x0b\x32\x19.decnet_ttp.v1.EventGroup\"\xb8\x01\n\x11TagEventsResponse\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.TagGroup\x12+\n\x08\x66\x61ilures\x18\x02 \x03(\x0b\x32\x19.decnet_ttp.v1.TagFailure\x12\x16\n\x0ewithheld_count\x18\x03 \x01(\x03\x12\x35\n\x0funread_messages\x18\x04 \x03(\x0b\x32\x1c.decnet_ttp.v1.UnreadMessage\"X\n\rUnreadMessage\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x11\n\tsource_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"x\n\nTagFailure\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x13\n\x0bsource_kind\x18\x02 \x01(\t\x12\x11\n\tsource_id\x18\x03 \x01(\t\x12\x0f\n\x07rule_id\x18\x04 \x01(\t\x12\x0e\n\x06lifter\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"e\n\x15\x44\x65scribeTaggerRequest\x12\x1a\n\x12known_kinds_digest\x18\x01 \x01(\t\x12\x30\n\rwait_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd9\x01\n\x16\x44\x65scribeTaggerResponse\x12\x31\n\x07lifters\x18\x01 \x03(\x0b\x32 .decnet_ttp.v1.LifterDescription\x12\x16\n\x0erules_revision\x18\x02 \x01(\x03\x12\x13\n\x0brules_epoch\x18\x03 \x01(\t\x12\x16\n\x0e\x61ttack_release\x18\x04 \x01(\t\x12\x17\n\x0fprogram_version\x18\x05 \x01(\t\x12\x18\n\x10\x61rtifact_deckies\x18\x06 \x03(\t\x12\x14\n\x0ckinds_digest\x18\x07 \x01(\t\"K\n\x11LifterDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0csource_kinds\x18\x02 \x03(\t\x12\x12\n\nrule_count\x18\x03 \x01(\x05\"p\n\x13\x45xplainEventRequest\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Event\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12#\n\x05parts\x18\x03 \x03(\x0b\x32\x14.decnet_ttp.v1.Event\"\x85\x01\n\x14\x45xplainEventResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x08\x12\x31\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1f.decnet_ttp.v1.ConditionOutcome\x12)\n\x05steps\x18\x03 \x03(\x0b\x32\x1a.decnet_ttp.v1.StepOutcome\"\x81\x01\n\x0bStepOutcome\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61t_least\x18\x02 \x01(\x05\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x0c\n\x04held\x18\x04 \x01(\x08\x12\x11\n\tsource_id\x18\x05 \x01(\t\x12\x15\n\x08offset_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_offset_s\"u\n\x10\x43onditionOutcome\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0c\n\x04held\x18\x03 \x01(\x08\x12\x12\n\x05start\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x10\n\x03\x65nd\x18\x05 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_startB\x06\n\x04_end\"B\n\x19ListRuleStatisticsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x98\x01\n\x1aListRuleStatisticsResponse\x12\x31\n\nstatistics\x18\x01 \x03(\x0b\x32\x1d.decnet_ttp.v1.RuleStatistics\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfa\x01\n\x0eRuleStatistics\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x18\n\x10\x65valuation_count\x18\x02 \x01(\x03\x12\x13\n\x0bmatch_count\x18\x03 \x01(\x03\x12\x11\n\ttag_count\x18\x04 \x01(\x03\x12\x16\n\x0ewithheld_count\x18\x05 \x01(\x03\x12\x15\n\rfailure_count\x18\x06 \x01(\x03\x12\x31\n\x0espent_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x0flast_fired_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x82\x03\n\rTaggerService\x12N\n\tTagEvents\x12\x1f.decnet_ttp.v1.TagEventsRequest\x1a .decnet_ttp.v1.TagEventsResponse\x12]\n\x0e\x44\x65scribeTagger\x12$.decnet_ttp.v1.DescribeTaggerRequest\x1a%.decnet_ttp.v1.DescribeTaggerResponse\x12W\n\x0c\x45xplainEvent\x12\".decnet_ttp.v1.ExplainEventRequest\x1a#.decnet_ttp.v1.ExplainEventResponse\x12i\n\x12ListRuleStatistics\x12(.decnet_ttp.v1.ListRuleStatisticsRequest\x1a).decnet_ttp.v1.ListRuleStatisticsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,25 +44,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TAGFAILURE']._serialized_start=510
   _globals['_TAGFAILURE']._serialized_end=630
   _globals['_DESCRIBETAGGERREQUEST']._serialized_start=632
-  _globals['_DESCRIBETAGGERREQUEST']._serialized_end=655
-  _globals['_DESCRIBETAGGERRESPONSE']._serialized_start=658
-  _globals['_DESCRIBETAGGERRESPONSE']._serialized_end=853
-  _globals['_LIFTERDESCRIPTION']._serialized_start=855
-  _globals['_LIFTERDESCRIPTION']._serialized_end=930
-  _globals['_EXPLAINEVENTREQUEST']._serialized_start=932
-  _globals['_EXPLAINEVENTREQUEST']._serialized_end=1044
-  _globals['_EXPLAINEVENTRESPONSE']._serialized_start=1047
-  _globals['_EXPLAINEVENTRESPONSE']._serialized_end=1180
-  _globals['_STEPOUTCOME']._serialized_start=1183
-  _globals['_STEPOUTCOME']._serialized_end=1312
-  _globals['_CONDITIONOUTCOME']._serialized_start=1314
-  _globals['_CONDITIONOUTCOME']._serialized_end=1431
-  _globals['_LISTRULESTATISTICSREQUEST']._serialized_start=1433
-  _globals['_LISTRULESTATISTICSREQUEST']._serialized_end=1499
-  _globals['_LISTRULESTATISTICSRESPONSE']._serialized_start=1502
-  _globals['_LISTRULESTATISTICSRESPONSE']._serialized_end=1654
-  _globals['_RULESTATISTICS']._serialized_start=1657
-  _globals['_RULESTATISTICS']._serialized_end=1907
-  _globals['_TAGGERSERVICE']._serialized_start=1910
-  _globals['_TAGGERSERVICE']._serialized_end=2296
+  _globals['_DESCRIBETAGGERREQUEST']._serialized_end=733
+  _globals['_DESCRIBETAGGERRESPONSE']._serialized_start=736
+  _globals['_DESCRIBETAGGERRESPONSE']._serialized_end=953
+  _globals['_LIFTERDESCRIPTION']._serialized_start=955
+  _globals['_LIFTERDESCRIPTION']._serialized_end=1030
+  _globals['_EXPLAINEVENTREQUEST']._serialized_start=1032
+  _globals['_EXPLAINEVENTREQUEST']._serialized_end=1144
+  _globals['_EXPLAINEVENTRESPONSE']._serialized_start=1147
+  _globals['_EXPLAINEVENTRESPONSE']._serialized_end=1280
+  _globals['_STEPOUTCOME']._serialized_start=1283
+  _globals['_STEPOUTCOME']._serialized_end=1412
+  _globals['_CONDITIONOUTCOME']._serialized_start=1414
+  _globals['_CONDITIONOUTCOME']._serialized_end=1531
+  _globals['_LISTRULESTATISTICSREQUEST']._serialized_start=1533
+  _globals['_LISTRULESTATISTICSREQUEST']._serialized_end=1599
+  _globals['_LISTRULESTATISTICSRESPONSE']._serialized_start=1602
+  _globals['_LISTRULESTATISTICSRESPONSE']._serialized_end=1754
+  _globals['_RULESTATISTICS']._serialized_start=1757
+  _globals['_RULESTATISTICS']._serialized_end=2007
+  _globals['_TAGGERSERVICE']._serialized_start=2010
+  _globals['_TAGGERSERVICE']._serialized_end=2396
 # @@protoc_insertion_point(module_scope)

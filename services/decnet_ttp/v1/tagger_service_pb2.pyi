@@ -59,24 +59,30 @@ class TagFailure(_message.Message):
     def __init__(self, origin_id: _Optional[str] = ..., source_kind: _Optional[str] = ..., source_id: _Optional[str] = ..., rule_id: _Optional[str] = ..., lifter: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class DescribeTaggerRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("known_kinds_digest", "wait_duration")
+    KNOWN_KINDS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WAIT_DURATION_FIELD_NUMBER: _ClassVar[int]
+    known_kinds_digest: str
+    wait_duration: _duration_pb2.Duration
+    def __init__(self, known_kinds_digest: _Optional[str] = ..., wait_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class DescribeTaggerResponse(_message.Message):
-    __slots__ = ("lifters", "rules_revision", "rules_epoch", "attack_release", "program_version", "artifact_deckies")
+    __slots__ = ("lifters", "rules_revision", "rules_epoch", "attack_release", "program_version", "artifact_deckies", "kinds_digest")
     LIFTERS_FIELD_NUMBER: _ClassVar[int]
     RULES_REVISION_FIELD_NUMBER: _ClassVar[int]
     RULES_EPOCH_FIELD_NUMBER: _ClassVar[int]
     ATTACK_RELEASE_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_VERSION_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_DECKIES_FIELD_NUMBER: _ClassVar[int]
+    KINDS_DIGEST_FIELD_NUMBER: _ClassVar[int]
     lifters: _containers.RepeatedCompositeFieldContainer[LifterDescription]
     rules_revision: int
     rules_epoch: str
     attack_release: str
     program_version: str
     artifact_deckies: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, lifters: _Optional[_Iterable[_Union[LifterDescription, _Mapping]]] = ..., rules_revision: _Optional[int] = ..., rules_epoch: _Optional[str] = ..., attack_release: _Optional[str] = ..., program_version: _Optional[str] = ..., artifact_deckies: _Optional[_Iterable[str]] = ...) -> None: ...
+    kinds_digest: str
+    def __init__(self, lifters: _Optional[_Iterable[_Union[LifterDescription, _Mapping]]] = ..., rules_revision: _Optional[int] = ..., rules_epoch: _Optional[str] = ..., attack_release: _Optional[str] = ..., program_version: _Optional[str] = ..., artifact_deckies: _Optional[_Iterable[str]] = ..., kinds_digest: _Optional[str] = ...) -> None: ...
 
 class LifterDescription(_message.Message):
     __slots__ = ("name", "source_kinds", "rule_count")

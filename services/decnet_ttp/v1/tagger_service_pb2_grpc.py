@@ -72,7 +72,8 @@ class TaggerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DescribeTagger(self, request, context):
-        """Tells what this tagger handles and which rules it works with.
+        """Tells what this tagger handles and which rules it works with. A caller that names what it knows is answered when that
+        changes, so it learns of an edit as soon as the tagger works by it.
 
         Errors include: UNAVAILABLE (no rules loaded yet: which kinds it handles follows from them).
         """
