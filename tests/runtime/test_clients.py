@@ -102,6 +102,30 @@ async def test_retries_end_after_their_time_with_the_last_error(unix: Settings) 
         assert len(served.directory.asked) > 1
 
 
+async def test_server_at_the_end_of_a_long_way_is_reached() -> None:
+    """The first attempt to connect is the only one that a call waits for."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+    async with serving(Settings(listen="127.0.0.1:0")) as served:
+        host, _, port = served.server.address.rpartition(":")
+
+        async def link(near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+            # What two far hosts take for the handshakes of TCP, TLS and HTTP/2.
+            await asyncio.sleep(0.7)
+            far, there = await asyncio.open_connection(host, int(port))
+            await asyncio.gather(carry(near, there), carry(far, back))
+
+        async with await asyncio.start_server(link, "127.0.0.1", 0) as way:
+            address = way.sockets[0].getsockname()
+            async with directory_stub(f"127.0.0.1:{address[1]}") as stub:
+                answer = await call(stub.GetAttacker, _ASK, timeout_s=5)
+    assert answer.attacker.ip == "203.0.113.7"
+
+
 async def test_server_that_starts_late_is_waited_for(folder: Path) -> None:
     settings = Settings(listen=f"unix:{folder}/late.sock")
     async with directory_stub(settings.listen) as stub:

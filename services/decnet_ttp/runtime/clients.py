@@ -26,7 +26,9 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # By its name a pause, in effect what one attempt to connect may take: over a long way or on a
+    # busy host a handshake takes several hundred milliseconds.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     # Channels to one target must not share a connection that another's back-off holds closed.
     ("grpc.use_local_subchannel_pool", 1),
