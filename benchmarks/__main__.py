@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`./dev bench [NAME…]`: run benchmarks, all or by name."""
+"""`./dev bench [NAME…] [OPTION…]`: run benchmarks, all or by name; options go to each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _PARTS = {
     "installation",
     "real_logs",
     "rule_plane",
+    "tag_fill",
 }
 
 
@@ -26,14 +27,16 @@ def main() -> int:
         for item in pkgutil.iter_modules([str(Path(__file__).parent)])
         if item.name not in _PARTS
     )
-    named = sys.argv[1:] or known
+    options = next((at for at, word in enumerate(sys.argv) if word.startswith("-")), len(sys.argv))
+    named = sys.argv[1:options] or known
+    passed = sys.argv[options:]
     unknown = [name for name in named if name not in known]
     if unknown:
         print(f"bench: no {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
         return 2
     for name in named:
         print(f"== {name}", flush=True)
-        sys.argv = [name]
+        sys.argv = [name, *passed]
         runpy.run_module(f"benchmarks.{name}", run_name="__main__")
     return 0
 
