@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.ingest.breaker import Breaker
 from decnet_ttp.ingest.delivery import WAITS, Delivery
-from decnet_ttp.ingest.parking import Parking, Schedule, address_token, token_address
+from decnet_ttp.ingest.parking import Parking, Schedule, address_token, people_address
 from decnet_ttp.runtime.bus import DLQ_STREAM
 from decnet_ttp.v1 import ingest_service_pb2 as pb
 from ingest.backends import until
@@ -29,7 +29,7 @@ HOUR_S = 3_600.0
 def test_address_and_token_stand_for_each_other(ip: str) -> None:
     token = address_token(ip)
     assert "." not in token
-    assert token_address(token) == ip
+    assert people_address(token) == ip
 
 
 @given(
@@ -135,7 +135,7 @@ async def test_three_days_of_waiting() -> None:
             if moment > clock.now:
                 continue
             del shelf.waiting[key]
-            ip = token_address(key.split(".")[1])
+            ip = people_address(key.split(".")[1])
             tries[ip] += 1
             again = Delivery(
                 FakeMessage(),  # type: ignore[arg-type]  # see FakeMessage

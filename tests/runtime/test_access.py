@@ -19,9 +19,11 @@ from decnet_ttp.core.errors import (
     DecnetError,
     PermissionDeniedError,
     UnauthenticatedError,
+    UnavailableError,
     UnimplementedError,
 )
-from decnet_ttp.runtime.access import ALLOWED, AccessInterceptor, Role, read_access
+from decnet_ttp.runtime.access import ALLOWED, AccessInterceptor
+from decnet_ttp.runtime.access_file import AccessFile, Role, read_access
 from decnet_ttp.runtime.bearer import read_token
 from decnet_ttp.runtime.boundary import from_rpc_error
 from decnet_ttp.runtime.clients import call, open_channel
@@ -107,7 +109,7 @@ def test_every_method_says_who_may_call_it() -> None:
     ],
 )
 def test_a_role_may_do_what_is_its_own(access_file: Path, method: str, roles: set[Role]) -> None:
-    access = AccessInterceptor(read_access(access_file))
+    access = AccessInterceptor(AccessFile(access_file))
     for role, token in TOKENS.items():
         if role in roles:
             access.check(f"/decnet_ttp.v1.{method}", f"Bearer {token}")
@@ -121,7 +123,7 @@ def test_a_role_may_do_what_is_its_own(access_file: Path, method: str, roles: se
 )
 def test_what_is_no_token_of_ours_proves_nothing(access_file: Path, sent: str) -> None:
     with pytest.raises(UnauthenticatedError):
-        AccessInterceptor(read_access(access_file)).check(
+        AccessInterceptor(AccessFile(access_file)).check(
             "/decnet_ttp.v1.TagStoreService/ListTags", sent
         )
 
@@ -239,6 +241,64 @@ async def test_over_tls_the_token_is_asked_for_beside_the_certificate(
         assert await outcome(target, peer) == NOBODY
         reader = client(tmp_path, TOKENS[Role.READER])
         assert await outcome(target, replace(peer, token_file=reader.token_file)) == READER
+
+
+async def test_people_need_a_token_and_no_certificate_at_the_address_for_them(
+    asking: Settings, certificates: Certificates, tmp_path: Path
+) -> None:
+    """The address of the services wants both; that of the people is told apart by its port."""
+    tls = certificates.settings("server", asking.listen)
+    both = replace(tls, people_listen="0.0.0.0:0", access_file=asking.access_file, grace_s=5.0)
+    person = replace(client(tmp_path, TOKENS[Role.READER]), tls_ca=tls.tls_ca)
+    async with serving(both) as served:
+        people, services = near(served.server.people_address), near(served.server.address)
+        assert await outcome(people, person) == READER
+        assert await outcome(people, replace(person, token_file=None)) == NOBODY
+        assert await outcome(services, person) == [UnavailableError] * 3
+        peer = replace(certificates.settings("client"), token_file=person.token_file)
+        assert await outcome(services, peer) == READER
+
+
+async def test_with_an_address_for_people_the_near_one_asks_too(
+    asking: Settings, folder: Path
+) -> None:
+    local = replace(
+        asking, listen=f"unix:{folder}/s.sock", people_listen="127.0.0.1:0", metrics_listen=""
+    )
+    async with serving(local) as served:
+        assert await outcome(served.server.address, Settings()) == NOBODY
+        assert await outcome(served.server.people_address, Settings()) == NOBODY
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"access_file": None}, "people_listen: .* would take calls of anybody; set access_file"),
+        ({"insecure": False}, "people_listen: .* reachable from other hosts without TLS"),
+        ({"people_listen": "everywhere"}, "people_listen: everywhere is no address; use host:port"),
+    ],
+)
+async def test_an_address_for_people_is_not_opened_to_all(
+    asking: Settings, changed: dict[str, Any], said: str
+) -> None:
+    near_only = replace(asking, listen="127.0.0.1:0", metrics_listen="")
+    settings = replace(near_only, **{"people_listen": "0.0.0.0:0", **changed})
+    with pytest.raises(SettingsError, match=said):
+        async with serving(settings):
+            pass
+
+
+async def test_a_listener_that_anybody_may_call_is_refused_with_tls_too(
+    asking: Settings, certificates: Certificates
+) -> None:
+    """Encrypted is not authenticated: without an authority and without tokens all are let in."""
+    tls = replace(certificates.settings("server", asking.listen), tls_ca=None, grace_s=5.0)
+    with pytest.raises(SettingsError, match="would take calls of anybody; set tls_ca"):
+        async with serving(tls):
+            pass
+    async with serving(replace(tls, access_file=asking.access_file)) as served:
+        anybody = Settings(tls_ca=certificates.folder / "ca.pem")
+        assert await outcome(near(served.server.address), anybody) == NOBODY
 
 
 async def test_a_token_is_not_sent_for_all_to_read(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ DEFAULTS = {
     "tls_key": None,
     "token_file": None,
     "access_file": None,
+    "people_listen": "",
     "tag_store": "",
     "rule_store": "",
     "ingest": "",

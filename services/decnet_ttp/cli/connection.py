@@ -117,6 +117,7 @@ async def with_target(
         DecnetError: What a call answered; a service that is away is named with the cure.
     """
     from decnet_ttp.runtime.clients import open_channel
+    from decnet_ttp.runtime.unreached import explain_unreached
 
     try:
         async with open_channel(target, connection.settings) as channel:
@@ -128,13 +129,18 @@ async def with_target(
             target=target,
         ) from error
     except UnavailableError as error:
-        if "reason" in vars(error):
+        why = explain_unreached(error.reason, connection.settings)
+        if why is None and "reason" in vars(error):
             # The service itself said so and knows why.
             raise
+        said = (
+            f": {why}"
+            if why
+            else "; start it with `decnet-ttp up`, or name another with "
+            f"DECNET_TTP_{service.upper()}"
+        )
         raise UnavailableError(
-            f"the {_spoken(service)} at {target} cannot be reached; start it with "
-            f"`decnet-ttp up`, or name another with DECNET_TTP_{service.upper()}",
-            target=target,
+            f"the {_spoken(service)} at {target} cannot be reached{said}", target=target
         ) from error
 
 

@@ -67,6 +67,8 @@ def _ask(target: str, settings: Settings, timeout_s: float) -> str:
     """Return SERVING, NOT_SERVING or the name of the status of the failed call."""
     import grpc
 
+    from decnet_ttp.runtime.unreached import unreached_reason
+
     # What stands in the environment for other traffic is no way to a service of ours.
     options = [("grpc.enable_http_proxy", 0)]
     if target.startswith("unix:"):
@@ -80,21 +82,14 @@ def _ask(target: str, settings: Settings, timeout_s: float) -> str:
             check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_CHECK)
             answer = check(_WHOLE_PROCESS, timeout=timeout_s)
         except grpc.RpcError as error:
-            return str(error.code().name)
+            return unreached_reason(error.details() or "") or str(error.code().name)
     return "SERVING" if answer == _SERVING else "NOT_SERVING"
 
 
 def _credentials(settings: Settings) -> Any:
     import grpc
 
-    try:
-        ca, key, certificate = (
-            path.read_bytes() if path else None
-            for path in (settings.tls_ca, settings.tls_key, settings.tls_cert)
-        )
-    except OSError as error:
-        raise SettingsError(
-            f"cannot read {error.filename} ({error.strerror}); see DECNET_TTP_TLS_CA, "
-            "DECNET_TTP_TLS_CERT and DECNET_TTP_TLS_KEY"
-        ) from error
-    return grpc.ssl_channel_credentials(ca, key, certificate)
+    from decnet_ttp.runtime.certificates import read_pair, read_pem
+
+    ca = read_pem(settings.tls_ca, "tls_ca") if settings.tls_ca else None
+    return grpc.ssl_channel_credentials(ca, *(read_pair(settings) or (None, None)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -87,6 +88,9 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command line; errors are one line on standard error."""
+    # The gRPC library writes lines of its own there, about every failed handshake of a stranger;
+    # who wants them sets the variable.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         return cli.main(args=args, prog_name="decnet-ttp")
     except (SettingsError, DecnetError) as error:

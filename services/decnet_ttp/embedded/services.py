@@ -19,7 +19,13 @@ _GRACE_S = 25.0
 # What feeds stops before what is fed: ingest drains into taggers and tag-store that still run.
 _STOP_STAGES = {"ingest": 0, "attribution": 0, "tagger": 1, "tag-store": 2, "rule-store": 3}
 # Between processes of one user over private sockets there is nothing to encrypt or to prove.
-_NOT_INHERITED = ("DECNET_TTP_TLS_CA", "DECNET_TTP_TLS_CERT", "DECNET_TTP_TLS_KEY")
+_NOT_INHERITED = (
+    "DECNET_TTP_ACCESS_FILE",
+    "DECNET_TTP_TLS_CA",
+    "DECNET_TTP_TLS_CERT",
+    "DECNET_TTP_TLS_KEY",
+    "DECNET_TTP_PEOPLE_LISTEN",
+)
 
 
 def children(instance: Instance) -> tuple[Child, ...]:

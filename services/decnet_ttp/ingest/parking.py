@@ -97,7 +97,7 @@ def address_token(ip: str) -> str:
     return ip.replace(".", "-").replace(":", "_")
 
 
-def token_address(token: str) -> str:
+def people_address(token: str) -> str:
     """Return the address that a token stands for."""
     return token.replace("-", ".").replace("_", ":")
 
@@ -227,7 +227,7 @@ class Parking:
         for key in await self._shelf.keys(_FOR_ADDRESS):
             address = key.split(".")[1]
             if address != _NO_ADDRESS:
-                by_address.setdefault(token_address(address), []).append(key)
+                by_address.setdefault(people_address(address), []).append(key)
         if not by_address:
             return 0
         appeared = await self._appeared(list(by_address))

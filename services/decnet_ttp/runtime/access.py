@@ -7,35 +7,21 @@ listens on a Unix socket or on loopback does not ask.
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 import grpc
 
 from decnet_ttp.core.errors import DecnetError, PermissionDeniedError, UnauthenticatedError
-from decnet_ttp.runtime.config import SettingsError
+from decnet_ttp.runtime.access_file import AccessFile, Caller, Role
 from decnet_ttp.runtime.figures import Family
 
-#: A token that is shorter could be guessed.
-MIN_TOKEN_CHARS: Final = 32
-_HASHED: Final = "sha256:"
-_HASH_CHARS: Final = 64
 _SCHEME: Final = "bearer "
 
 _log = logging.getLogger(__name__)
-
-
-class Role(StrEnum):
-    """What a caller may do."""
-
-    READER = "reader"
-    OPERATOR = "operator"
-    SERVICE = "service"
 
 
 _ALL: Final = frozenset(Role)
@@ -95,80 +81,32 @@ class RoleDeniedError(PermissionDeniedError):
     reason = "ROLE_DENIED"
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def read_access(path: Path) -> dict[bytes, Role]:
-    """Return the role of each token by its SHA-256.
-
-    A line of the file is a role and a token, or a role and `sha256:` with the token's digest in
-    hexadecimal; what follows a `#` at the start of a line is a comment.
-
-    Raises:
-        SettingsError: The file cannot be read, or a line is neither; no token is repeated.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"access_file: cannot read {path} ({type(error).__name__}); name a readable text file"
-        ) from error
-    found: dict[bytes, Role] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        words = line.split()
-        if len(words) != 2 or words[0] not in _ALL:  # noqa: PLR2004 - a role and a token
-            raise SettingsError(
-                f"{path}:{number}: not a role and a token; roles are {', '.join(Role)}"
-            )
-        found[_read_token(words[1], f"{path}:{number}")] = Role(words[0])
-    if not found:
-        raise SettingsError(f"access_file: {path} names no token; add one, or unset access_file")
-    return found
-
-
-def _read_token(text: str, place: str) -> bytes:
-    if not text.startswith(_HASHED):
-        if len(text) < MIN_TOKEN_CHARS:
-            raise SettingsError(f"{place}: the token is shorter than {MIN_TOKEN_CHARS} characters")
-        return _digest(text)
-    digest = text.removeprefix(_HASHED)
-    try:
-        found = bytes.fromhex(digest)
-    except ValueError:
-        found = b""
-    if len(digest) != _HASH_CHARS or len(found) != _HASH_CHARS // 2:
-        raise SettingsError(f"{place}: sha256: is not followed by 64 hexadecimal digits")
-    return found
-
-
 class AccessInterceptor(grpc.aio.ServerInterceptor):
     """Lets through whose token has a role that the method allows.
 
     Health and reflection are open to all: who runs a service asks for them, and they tell nothing.
 
     Args:
-        roles: As `read_access` returns them.
+        file: The tokens.
     """
 
-    def __init__(self, roles: Mapping[bytes, Role]) -> None:
-        self._roles = roles
+    def __init__(self, file: AccessFile) -> None:
+        self._file = file
         self._denied: Counter[tuple[str, ...]] = Counter()
 
-    def figures(self) -> Family:
-        """Return how many calls were denied."""
-        return Family(
+    def figures(self) -> list[Family]:
+        """Return how many calls were denied, and which tokens are taken."""
+        denied = Family(
             "calls_denied",
             "counter",
             "Calls without a token, or with one whose role is too small.",
             {labels: float(count) for labels, count in self._denied.items()},
             ("status", "method"),
         )
+        return [denied, *self._file.figures()]
 
-    def check(self, method: str, authorization: str) -> None:
-        """Pass a call that is allowed.
+    def check(self, method: str, authorization: str) -> Caller:
+        """Return who makes a call that is allowed.
 
         Args:
             method: Full name of the method.
@@ -178,33 +116,49 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
             TokenRequiredError, RoleDeniedError: It is not.
         """
         allowed = ALLOWED.get(method, frozenset())
-        token = authorization[len(_SCHEME) :]
-        role = None
-        if authorization[: len(_SCHEME)].lower() == _SCHEME:
-            # Looked up by digest: how long that takes tells nothing of a token.
-            role = self._roles.get(_digest(token))
-        if role is None:
+        if not authorization:
             raise self._deny(
                 method,
                 TokenRequiredError(
-                    "no token of this server came with the call; set DECNET_TTP_TOKEN_FILE"
+                    "the server asks for a token and none came with the call; name the file that "
+                    "holds yours with DECNET_TTP_TOKEN_FILE"
                 ),
             )
-        if role not in allowed:
+        caller = None
+        if authorization[: len(_SCHEME)].lower() == _SCHEME:
+            caller = self._file.find(authorization[len(_SCHEME) :])
+        if caller is None:
+            raise self._deny(
+                method,
+                TokenRequiredError(
+                    "the server does not know the token, or no longer; have its operator add "
+                    "yours to the access file"
+                ),
+            )
+        if caller.role not in allowed:
             raise self._deny(
                 method,
                 RoleDeniedError(
-                    f"the token's role {role} does not allow the call; it takes "
-                    f"{' or '.join(sorted(allowed)) or 'another release'}",
-                    role=role,
+                    f"the token's role {caller.role} does not allow the call; use a token whose "
+                    f"role is {' or '.join(sorted(allowed))}"
+                    if allowed
+                    else "this release of the server does not offer the call",
+                    role=caller.role,
                 ),
+                caller.name,
             )
+        return caller
 
-    def _deny(self, method: str, error: DecnetError) -> DecnetError:
+    def _deny(self, method: str, error: DecnetError, caller: str = "") -> DecnetError:
         name = method if method in ALLOWED else "unknown"
         self._denied[error.code, name.rpartition("/")[2]] += 1
-        _log.warning("call denied", extra={"method": name, "reason": error.reason})
+        who = {"caller": caller} if caller else {}
+        _log.warning("call denied", extra={"method": name, "reason": error.reason, **who})
         return error
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Take over changes of the file until `stop` is set."""
+        await self._file.follow(stop)
 
     async def intercept_service(
         self,
@@ -220,9 +174,11 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
             return handler
         sent = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
         try:
-            self.check(method, sent if isinstance(sent, str) else "")
+            caller = self.check(method, sent if isinstance(sent, str) else "")
         except DecnetError as error:
             return _denying(handler, error)
+        if caller.role is Role.OPERATOR and ALLOWED[method] is not _ALL:
+            _log.info("operator call", extra={"method": method, "caller": caller.name})
         return handler
 
 

@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from decnet_ttp.core import errors
+from decnet_ttp.runtime.unreached import unreached_reason
 
 DOMAIN = "decnet-ttp"
 
@@ -64,6 +65,10 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.DecnetError:
         if info.reason:
             # The instance carries the sender's reason, which may be finer than the class.
             found.reason = info.reason  # type: ignore[misc]
+    elif isinstance(found, errors.UnavailableError):
+        reason = unreached_reason(found.message)
+        if reason is not None:
+            found.reason = reason  # type: ignore[misc]
     if isinstance(found, errors.InvalidArgumentError):
         found.field = found.metadata.get("field", "")
     if isinstance(found, errors.InternalError) and name != "INTERNAL":

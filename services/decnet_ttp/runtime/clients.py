@@ -11,6 +11,7 @@ import tenacity
 from decnet_ttp.core.errors import AbortedError, UnavailableError
 from decnet_ttp.runtime.bearer import read_token, senders
 from decnet_ttp.runtime.boundary import from_rpc_error
+from decnet_ttp.runtime.certificates import read_pair, read_pem
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.listening import host_and_port, is_loopback
 from decnet_ttp.runtime.server import MAX_MESSAGE_BYTES
@@ -66,7 +67,7 @@ def open_channel(target: str, settings: Settings) -> grpc.aio.Channel:
         settings: Certificates and token to use beyond this host.
 
     Raises:
-        SettingsError: The token cannot be used.
+        SettingsError: A certificate, a key or the token cannot be used.
     """
     options = list(_OPTIONS)
     if target.startswith("unix:"):
@@ -77,10 +78,11 @@ def open_channel(target: str, settings: Settings) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(
             channel_target(target), options=options, interceptors=senders(token) if token else None
         )
+    key, certificate = read_pair(settings) or (None, None)
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=settings.tls_ca.read_bytes(),
-        private_key=settings.tls_key.read_bytes() if settings.tls_key else None,
-        certificate_chain=settings.tls_cert.read_bytes() if settings.tls_cert else None,
+        root_certificates=read_pem(settings.tls_ca, "tls_ca"),
+        private_key=key,
+        certificate_chain=certificate,
     )
     if token:
         credentials = grpc.composite_channel_credentials(

@@ -104,8 +104,14 @@ class Settings:
     token_file: Path | None = _setting("File with the bearer token a client sends.", parse=Path)
     access_file: Path | None = _setting(
         "File with the bearer tokens a server takes, a role (reader, operator or service) and a "
-        "token a line; unset: it asks for none. On Unix sockets and loopback it never does.",
+        "token a line; unset: it asks for none. On Unix sockets and loopback it does so with "
+        "people_listen only.",
         parse=Path,
+    )
+    people_listen: str = _setting(
+        "Where a service listens besides, for people and programs who have a token and no "
+        "certificate, as host:port; empty: nowhere. With it every caller is asked for a token.",
+        "",
     )
 
     tag_store: str = _setting("gRPC target of the tag-store.", "")

@@ -7,11 +7,8 @@ import asyncio
 import logging
 import os
 import signal
-import socket
-import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,9 +17,11 @@ from grpc_reflection.v1alpha import reflection
 
 from decnet_ttp import program_version
 from decnet_ttp.runtime import tracing
-from decnet_ttp.runtime.access import AccessInterceptor, read_access
+from decnet_ttp.runtime.access import AccessInterceptor
+from decnet_ttp.runtime.access_file import AccessFile
+from decnet_ttp.runtime.binding import bind, bind_for_people
 from decnet_ttp.runtime.boundary import ErrorInterceptor
-from decnet_ttp.runtime.config import Settings, SettingsError
+from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.figures import Collect, Family, Figure, Progress, gauge
 from decnet_ttp.runtime.health import EndingHealthServicer
 from decnet_ttp.runtime.listening import host_and_port, is_loopback
@@ -43,22 +42,6 @@ _log = logging.getLogger(__name__)
 
 Ready = Callable[[], Awaitable[bool]]
 Task = Callable[[asyncio.Event], Awaitable[None]]
-
-
-def _remove_stale_socket(path: Path) -> None:
-    """Remove the socket of a process that is gone; refuse to take one that answers."""
-    try:
-        if not stat.S_ISSOCK(path.stat().st_mode):
-            raise SettingsError(f"listen: {path} exists and is no socket; choose another path")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
-            return
-    raise SettingsError(f"listen: another process answers on {path}; stop it first")
 
 
 class Server:
@@ -110,6 +93,7 @@ class Server:
         self._stop = asyncio.Event()
         self._serving: bool | None = None
         self.address = ""
+        self.people_address = ""
         self.metrics_address = ""
 
     def add(
@@ -129,38 +113,6 @@ class Server:
     def request_stop(self) -> None:
         """Begin the orderly end, as SIGTERM does."""
         self._stop.set()
-
-    def _bind(self) -> str:
-        listen = self._settings.listen
-        if listen.startswith("unix:"):
-            path = Path(listen.removeprefix("unix:"))
-            _remove_stale_socket(path)
-            self._bind_port(listen, None)
-            return listen
-        parts = host_and_port(listen)
-        if parts is None:
-            raise SettingsError(
-                f"listen: {listen} is no address; use unix:/path/to.sock or host:port"
-            )
-        host, _ = parts
-        credentials = _server_credentials(self._settings)
-        if credentials is None and not is_loopback(host) and not self._settings.insecure:
-            raise SettingsError(
-                f"listen: {listen} is reachable from other hosts without TLS; set tls_cert, "
-                "tls_key and tls_ca, or insecure=true inside a network you trust"
-            )
-        return f"{host}:{self._bind_port(listen, credentials)}"
-
-    def _bind_port(self, listen: str, credentials: grpc.ServerCredentials | None) -> int:
-        try:
-            if credentials is None:
-                return self._server.add_insecure_port(listen)
-            return self._server.add_secure_port(listen, credentials)
-        except RuntimeError as error:
-            raise SettingsError(
-                f"listen: cannot bind {listen}; is it taken, or its directory missing, or its path "
-                "longer than a socket's may be?"
-            ) from error
 
     async def _set_serving(self, serving: bool) -> None:  # noqa: FBT001 - one positional state
         if serving == self._serving:
@@ -215,12 +167,18 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
-            self.address = self._bind()
+            self.address = bind(self._server, self._settings)
+            self.people_address = bind_for_people(self._server, self._settings)
             await self._set_serving(False)
             await self._server.start()
             _log.info(
                 "listening",
-                extra={"service": self._name, "address": self.address, "pid": os.getpid()},
+                extra={
+                    "service": self._name,
+                    "address": self.address,
+                    **({"people_address": self.people_address} if self.people_address else {}),
+                    "pid": os.getpid(),
+                },
             )
             try:
                 async with self._metrics_page():
@@ -238,8 +196,9 @@ class Server:
         _log.info("stopped", extra={"service": self._name})
 
     def _tasks_of_our_own(self) -> list[Task]:
+        following: list[Task] = [self._access.follow] if self._access else []
         if not self._settings.nats_url:
-            return []
+            return following
         # A service that has no bus does without its client.
         from decnet_ttp.runtime.heartbeat import Heartbeat  # noqa: PLC0415 - not paid for where it is off
 
@@ -249,7 +208,7 @@ class Server:
             request_stop=self.request_stop,
             progress=self._tell_progress,
         )
-        return [beats.run]
+        return [*following, beats.run]
 
     async def _tell_progress(self) -> Mapping[str, Figure]:
         told = await self._progress() if self._progress else {}
@@ -277,7 +236,7 @@ class Server:
                 ("service", "version"),
             ),
             gauge("ready", "1 while the service can do its work.", float(bool(self._serving))),
-            *([self._access.figures()] if self._access else []),
+            *(self._access.figures() if self._access else []),
         ]
 
     async def _run_tasks(self, ready: Ready, tasks: Sequence[Task]) -> None:
@@ -313,22 +272,10 @@ class Server:
 
 def _access(settings: Settings) -> AccessInterceptor | None:
     """Return what asks callers for tokens; None where only this host can call."""
-    if settings.access_file is None or settings.listen.startswith("unix:"):
+    if settings.access_file is None:
         return None
     parts = host_and_port(settings.listen)
-    if parts is not None and is_loopback(parts[0]):
+    near = settings.listen.startswith("unix:") or (parts is not None and is_loopback(parts[0]))
+    if near and not settings.people_listen:
         return None
-    return AccessInterceptor(read_access(settings.access_file))
-
-
-def _server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    if settings.tls_cert is None and settings.tls_key is None:
-        return None
-    if settings.tls_cert is None or settings.tls_key is None:
-        raise SettingsError("tls_cert and tls_key belong together; set both or neither")
-    ca = settings.tls_ca.read_bytes() if settings.tls_ca else None
-    return grpc.ssl_server_credentials(
-        [(settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())],
-        root_certificates=ca,
-        require_client_auth=ca is not None,
-    )
+    return AccessInterceptor(AccessFile(settings.access_file))
