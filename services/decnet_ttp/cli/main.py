@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import Any
 
 import click
 
 from decnet_ttp.core.errors import DecnetError
-from decnet_ttp.runtime.config import SettingsError
+from decnet_ttp.runtime.config import SettingsError, quieten_libraries
 
 #: Command name -> module and attribute that hold it, and its line in the overview.
 _COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -88,9 +87,7 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command line; errors are one line on standard error."""
-    # The gRPC library writes lines of its own there, about every failed handshake of a stranger;
-    # who wants them sets the variable.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    quieten_libraries()
     try:
         return cli.main(args=args, prog_name="decnet-ttp")
     except (SettingsError, DecnetError) as error:

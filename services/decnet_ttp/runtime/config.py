@@ -297,6 +297,15 @@ def _from_file(path: str) -> dict[str, str]:
     return values
 
 
+def quieten_libraries() -> None:
+    """Keep the gRPC library from writing lines of its own to standard error.
+
+    It tells there of every handshake that a stranger fails; who wants that sets GRPC_VERBOSITY.
+    Of no effect once the library is loaded.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Read the settings.
 
