@@ -8,12 +8,15 @@ from decnet_ttp.matching.derived import DERIVED_FIELDS, DerivedField
 from decnet_ttp.matching.errors import RuleInvalidError
 from decnet_ttp.matching.evaluator import Match, Span
 from decnet_ttp.matching.explain import Outcome, explain
+from decnet_ttp.matching.fields import EXTRA_PREFIX
 from decnet_ttp.matching.pack import CompiledRule, RulePack, check
-from decnet_ttp.matching.session_timelines import SessionTimelines, StepTaken, TimelineResult
+from decnet_ttp.matching.session_timelines import SessionTimelines, StepMet, TimelineResult
+from decnet_ttp.matching.step_runs import StepTaken
 from decnet_ttp.matching.timeline import PART_KINDS, StepOf, kinds_read
 
 __all__ = [
     "DERIVED_FIELDS",
+    "EXTRA_PREFIX",
     "PART_KINDS",
     "CompiledRule",
     "DerivedField",
@@ -23,6 +26,7 @@ __all__ = [
     "RulePack",
     "SessionTimelines",
     "Span",
+    "StepMet",
     "StepOf",
     "StepTaken",
     "TimelineResult",

@@ -13,7 +13,14 @@ from typing import Any, Final, NamedTuple
 
 from decnet_ttp.matching.atoms import Atom, exact_text
 from decnet_ttp.matching.conditions import ConditionTree
-from decnet_ttp.matching.fields import MAX_HAYSTACK_CHARS, Reader, Scalar, payload_member, reader
+from decnet_ttp.matching.fields import (
+    MAX_HAYSTACK_CHARS,
+    Reader,
+    Scalar,
+    parts_read,
+    payload_member,
+    reader,
+)
 from decnet_ttp.matching.pattern_set import PatternSet
 from decnet_ttp.matching.timeline import StepOf
 from decnet_ttp.v1 import event_pb2, rule_pb2
@@ -162,7 +169,7 @@ class KindEvaluator:
         previous: An older evaluator of the kind, whose pattern sets are used again.
     """
 
-    __slots__ = ("_always", "_groups", "_member", "_rules", "_touching")
+    __slots__ = ("_always", "_groups", "_kind", "_member", "_rules", "_touching")
 
     def __init__(
         self,
@@ -170,6 +177,7 @@ class KindEvaluator:
         rules: Sequence[Member],
         previous: KindEvaluator | None = None,
     ) -> None:
+        self._kind = kind
         self._member = payload_member(kind)
         self._rules = tuple(rules)
         self._always = frozenset(
@@ -193,6 +201,11 @@ class KindEvaluator:
     def groups(self) -> dict[str, _FieldGroup]:
         """What is evaluated per field."""
         return {group.field: group for group in self._groups}
+
+    @property
+    def fields_read(self) -> frozenset[str]:
+        """Fields that the conditions read: typed ones, and others as `extra.name`."""
+        return frozenset().union(*(parts_read(self._kind, each.field) for each in self._groups))
 
     def evaluate(self, event: event_pb2.Event) -> list[Match]:
         """Return the rules that fire and the steps that are taken, in order."""

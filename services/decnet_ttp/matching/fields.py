@@ -67,6 +67,28 @@ def reader(kind: str, name: str) -> Reader:
     return _extra(name)
 
 
+def parts_read(kind: str, name: str) -> frozenset[str]:
+    """Return the parts of an event that the reader of a field looks at.
+
+    Args:
+        kind: The source kind, known or not.
+        name: The field as a rule names it.
+
+    Returns:
+        Names of typed fields, and of others with ``extra.`` before them.
+    """
+    name = name.removeprefix(EXTRA_PREFIX) if (sent := name.startswith(EXTRA_PREFIX)) else name
+    head = name.partition(".")[0]
+    if not sent and kind in _KINDS:
+        if (derived := DERIVED_FIELDS.get(kind, {}).get(name)) is not None:
+            return frozenset({derived.origin})
+        payload = event_pb2.Event.DESCRIPTOR.fields_by_name[payload_member(kind)].message_type
+        fields: Mapping[str, Any] = payload.fields_by_name if payload else {}
+        if name in fields or (head != name and head in fields and _is_map(fields[head])):
+            return frozenset({name if name in fields else head})
+    return frozenset({EXTRA_PREFIX + name, EXTRA_PREFIX + head})
+
+
 def _is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 

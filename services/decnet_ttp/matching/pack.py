@@ -14,7 +14,7 @@ from decnet_ttp.matching.atoms import Atom, AtomKey
 from decnet_ttp.matching.conditions import ConditionTree, compile_condition
 from decnet_ttp.matching.errors import RuleInvalidError
 from decnet_ttp.matching.evaluator import KindEvaluator, Match, Member
-from decnet_ttp.matching.session_timelines import SessionTimelines, TimelineResult
+from decnet_ttp.matching.session_timelines import SessionTimelines, StepMet, TimelineResult
 from decnet_ttp.matching.timeline import Timeline, compile_timeline, kinds_read
 from decnet_ttp.v1 import event_pb2, rule_pb2
 
@@ -103,6 +103,11 @@ class RulePack:
         """Kinds that some rule reads."""
         return frozenset(self._evaluators)
 
+    def fields_read(self, kind: str) -> frozenset[str]:
+        """Return what the conditions on a kind read: typed fields, and others as `extra.name`."""
+        evaluator = self._evaluators.get(kind)
+        return frozenset() if evaluator is None else evaluator.fields_read
+
     def evaluate(self, event: event_pb2.Event) -> list[Match]:
         """Return the rules that fire on an event alone, in the order of their ids."""
         return [match for match in self.matches(event) if match.step is None]
@@ -116,9 +121,13 @@ class RulePack:
         """Return what a session's events come to for the rules with a timeline."""
         found = SessionTimelines()
         for position, event in enumerate(events):
-            for match in self.matches(event):
-                if match.step is not None:
-                    found.take(match.rule, match.step, event, position)
+            steps = [
+                StepMet(match.rule, match.step)
+                for match in self.matches(event)
+                if match.step is not None
+            ]
+            if steps:
+                found.take(steps, event, position)
         return found
 
     def result(self, rule_id: str, events: Sequence[event_pb2.Event]) -> TimelineResult:

@@ -4,51 +4,25 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
 import time
-import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching import SessionTimelines
+from decnet_ttp.tagger.drafts import drafts_of, write_again, write_shift, write_tags
 from decnet_ttp.tagger.evidence import timeline_evidence
-from decnet_ttp.tagger.lifter import Evaluator, Finding, Lifter, Shift, reads_messages
+from decnet_ttp.tagger.excerpt import Lifted
+from decnet_ttp.tagger.lifter import Finding, Lifter, reads_messages
+from decnet_ttp.tagger.lifting import Failures, KindLifting, Lifting, tolerant
 from decnet_ttp.tagger.messages import Messages
-from decnet_ttp.tagger.rule_set import LiveRule, RuleSet
+from decnet_ttp.tagger.rule_set import RuleSet
 from decnet_ttp.tagger.statistics import RuleNumbers, RuleStatistics
-from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2, tagger_service_pb2
+from decnet_ttp.v1 import event_pb2, tag_pb2, tagger_service_pb2
 
 #: Events between two looks at the clock, and how long the event loop may wait for its turn.
 _EVENTS_PER_LOOK = 32
 _MAX_HOLD_S = 0.02
-
-_log = logging.getLogger(__name__)
-
-
-def _tolerant(
-    lift: Callable[..., Iterable[Finding]], *arguments: object
-) -> tuple[list[Finding], Exception | None]:
-    """Run a lifter; what it raises is returned instead."""
-    try:
-        return list(lift(*arguments)), None
-    except Exception as error:  # noqa: BLE001 - the one tolerant wrapper around lifters
-        return [], error
-
-
-def _place(error: Exception) -> str:
-    """Return file and line an error arose at."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-
-
-def _anchored(findings: list[Finding], group: event_pb2.EventGroup) -> list[Finding]:
-    """Leave out what is about an identity where no identity is known."""
-    if group.anchor.identity_uuid or not any(each.identity_only for each in findings):
-        return findings
-    return [each for each in findings if not each.identity_only]
 
 
 @dataclass(slots=True)
@@ -60,12 +34,14 @@ class _Batch:
         response: The answer.
         now_s: Its begin, in seconds since the epoch.
         counted: Numbers of the rules that fired.
+        again: How often each of what was found before was found again, and became tags at once.
     """
 
     rules: RuleSet
     response: tagger_service_pb2.TagEventsResponse
     now_s: float
     counted: dict[str, RuleNumbers] = field(default_factory=dict)
+    again: dict[Lifted, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -109,21 +85,6 @@ class _Answers:
         return next((e for e in events if e.source_kind == SourceKind.SESSION), None)
 
 
-def _write_shift(
-    out: tag_pb2.TagGroup, event: event_pb2.Event, rule: rule_pb2.Rule, shift: Shift
-) -> None:
-    draft = out.adjustments.add(
-        source_kind=event.source_kind,
-        source_id=event.source_id,
-        rule_id=rule.rule_id,
-        rule_version=rule.rule_version,
-        amount=shift.amount,
-        reason=shift.reason,
-    )
-    if event.HasField("observe_time"):
-        draft.observe_time.CopyFrom(event.observe_time)
-
-
 class Evaluation:
     """Evaluates batches.
 
@@ -150,7 +111,8 @@ class Evaluation:
         self._messages = messages if any(map(reads_messages, lifters)) else None
         self._clock = clock
         self.statistics = RuleStatistics(clock)
-        self._logged: set[tuple[str, str, str, str]] = set()
+        self._failures = Failures(self.statistics)
+        self._lifting = Lifting(lifters, RuleSet.empty())
 
     async def tag(
         self, request: tagger_service_pb2.TagEventsRequest, rules: RuleSet
@@ -160,9 +122,9 @@ class Evaluation:
         now_s = self._clock()
         looked_s = began_s = time.monotonic()
         count = 0
-        by_kind: dict[str, list[tuple[str, Evaluator]]] = {}
         kinds: dict[str, int] = {}
         batch = _Batch(rules, response, now_s)
+        lifting = self._lifting_by(rules)
         until_sample = self.statistics.until_sample
         for group in request.groups:
             answers = _Answers(group)
@@ -172,29 +134,78 @@ class Evaluation:
                     await asyncio.sleep(0)
                     looked_s = time.monotonic()
                 kind = event.source_kind
-                evaluators = by_kind.get(kind)
-                if evaluators is None:
-                    evaluators = by_kind[kind] = self._evaluators(kind, rules)
-                    kinds[kind] = 0
-                kinds[kind] += 1
-                await self._attach(group, event, response)
+                kinds[kind] = kinds.get(kind, 0) + 1
+                lifters = lifting.of(kind)
                 until_sample -= 1
                 if until_sample <= 0:
                     until_sample = self.statistics.next_interval()
-                    self._sample(evaluators, event)
-                for lifter, evaluator in evaluators:
-                    for finding in self._lift(lifter, evaluator, group, event, response):
-                        if finding.step is not None:
-                            answers.timelines.take(finding.rule, finding.step, event, position)
-                        else:
-                            self._settle(batch, answers, event, finding)
-                # What was read of one mail is not kept while others are evaluated.
-                event.ClearField("mail_content")
+                    self._sample(lifters, event)
+                if lifters.mails:
+                    await self._attach(group, event, response)
+                self._evaluate(batch, answers, lifters, event, position)
+                if lifters.mails:
+                    # What was read of one mail is not kept while others are evaluated.
+                    event.ClearField("mail_content")
             await self._finish(batch, answers)
+        self._count_again(batch)
         self.statistics.until_sample = until_sample
         took_s = time.monotonic() - began_s
         self.statistics.count_batch(rules, kinds, began_s=now_s, took_s=took_s)
         return response
+
+    def _lifting_by(self, rules: RuleSet) -> Lifting:
+        """Return the lifters with some rules; nothing found by other rules is remembered."""
+        if self._lifting.rules is not rules:
+            self._lifting = Lifting(self._lifters, rules)
+        return self._lifting
+
+    def _evaluate(
+        self,
+        batch: _Batch,
+        answers: _Answers,
+        lifters: KindLifting,
+        event: event_pb2.Event,
+        position: int,
+    ) -> None:
+        """Evaluate an event: take its steps, write its tags, name what failed."""
+        lifted_by, failed = lifters.lift(event)
+        for each in failed:
+            self._failures.report(each, answers.group, event, batch.response)
+        for lifted in lifted_by:
+            if lifted.steps:
+                answers.timelines.take(lifted.steps, event, position)
+            # The tags of what was told before were made then.
+            if not lifted.findings or event.told_before:
+                continue
+            if lifted.recalled and self._plain(batch, event, lifted):
+                out = answers.out(batch.response, identity_only=False)
+                for drafts in lifted.drafts:
+                    write_again(out, event, drafts)
+                batch.again[lifted] = batch.again.get(lifted, 0) + 1
+                continue
+            for finding in lifted.findings:
+                self._settle(batch, answers, event, finding)
+
+    def _plain(self, batch: _Batch, event: event_pb2.Event, lifted: Lifted) -> bool:
+        """Return whether findings give the same tags for every event; makes these once."""
+        if lifted.plain is None:
+            lives = [batch.rules.rules[each.rule.rule_id] for each in lifted.findings]
+            lifted.plain = all(live.plain for live in lives) and not any(
+                each.identity_only or each.shift is not None for each in lifted.findings
+            )
+            if lifted.plain:
+                lifted.drafts = tuple(
+                    drafts_of(finding, live, event.source_kind, self._release)
+                    for finding, live in zip(lifted.findings, lives, strict=True)
+                )
+        return lifted.plain
+
+    def _count_again(self, batch: _Batch) -> None:
+        """Count what was found again."""
+        for lifted, times in batch.again.items():
+            for finding, drafts in zip(lifted.findings, lifted.drafts, strict=True):
+                numbers = self._matched(batch, finding, times)
+                numbers.tags += times * len(drafts)
 
     async def _finish(self, batch: _Batch, answers: _Answers) -> None:
         """Settle the rules whose timeline the session of a group fulfils."""
@@ -218,7 +229,7 @@ class Evaluation:
         response: tagger_service_pb2.TagEventsResponse,
     ) -> None:
         """Read the stored message of a mail; what cannot be read is named in the answer."""
-        if self._messages is None or event.source_kind != SourceKind.EMAIL:
+        if self._messages is None:
             return
         reason = await self._messages.attach(group, event)
         if reason is not None:
@@ -237,145 +248,47 @@ class Evaluation:
         finding: Finding,
     ) -> None:
         """Count a finding, and write its tags unless its rule's state withholds them."""
-        if event.told_before:
-            return  # its tags were made when it was told first
+        group = answers.group
+        if finding.identity_only and not group.anchor.identity_uuid:
+            return  # there is nobody it could be about
         live = batch.rules.rules[finding.rule.rule_id]
         numbers = self._matched(batch, finding)
         if finding.shift is not None:
             # Whatever the rule's state: the tag-store applies that.
-            if answers.group.anchor.attacker_uuid and not live.experimental:
+            if group.anchor.attacker_uuid and not live.experimental:
                 out = answers.out(batch.response, identity_only=False)
-                _write_shift(out, event, finding.rule, finding.shift)
+                write_shift(out, event, finding)
             return
-        state = live.state_for(answers.group, event.source_kind, batch.now_s)
+        state = live.state_for(group, event.source_kind, batch.now_s)
         if live.experimental or state.disabled:
             numbers.withheld += len(finding.emissions)
             batch.response.withheld_count += len(finding.emissions)
             return
         out = answers.out(batch.response, identity_only=finding.identity_only)
-        numbers.tags += self._write(out, event, finding, live, state.ceiling)
+        numbers.tags += write_tags(
+            out, event, finding, live, ceiling=state.ceiling, release=self._release
+        )
 
-    def _matched(self, batch: _Batch, finding: Finding) -> RuleNumbers:
+    def _matched(self, batch: _Batch, finding: Finding, times: int = 1) -> RuleNumbers:
         """Count a match; returns the rule's numbers, which a batch looks up once."""
         rule_id = finding.rule.rule_id
         numbers = batch.counted.get(rule_id)
         if numbers is None:
             numbers = batch.counted[rule_id] = self.statistics.of(rule_id)
-        numbers.matches += not finding.continued
+        if not finding.continued:
+            numbers.matches += times
         numbers.last_fired_s = batch.now_s
         return numbers
 
-    def _sample(self, evaluators: Sequence[tuple[str, Evaluator]], event: event_pb2.Event) -> None:
+    def _sample(self, lifters: KindLifting, event: event_pb2.Event) -> None:
         """Time one rule of each lifter on an event."""
-        for lifter, evaluator in evaluators:
+        for lifter, evaluator in lifters.evaluators:
             rule_ids = evaluator.rule_ids(event.source_kind)
             if not rule_ids:
                 continue
             turn = self.statistics.next_turn(f"{lifter} {event.source_kind}", len(rule_ids))
             # The first run makes whatever is made once.
-            _tolerant(evaluator.lift_rule, event, rule_ids[turn])
+            tolerant(evaluator.lift_rule, event, rule_ids[turn])
             began = time.perf_counter()
-            _tolerant(evaluator.lift_rule, event, rule_ids[turn])
+            tolerant(evaluator.lift_rule, event, rule_ids[turn])
             self.statistics.count_sample(rule_ids[turn], time.perf_counter() - began)
-
-    def _evaluators(self, kind: str, rules: RuleSet) -> list[tuple[str, Evaluator]]:
-        return [
-            (lifter.name, rules.evaluators[lifter.name])
-            for lifter in self._lifters
-            if lifter.name in rules.evaluators
-            and kind in rules.evaluators[lifter.name].source_kinds
-        ]
-
-    def _lift(
-        self,
-        lifter: str,
-        evaluator: Evaluator,
-        group: event_pb2.EventGroup,
-        event: event_pb2.Event,
-        response: tagger_service_pb2.TagEventsResponse,
-    ) -> Iterable[Finding]:
-        """Run a lifter on an event; a rule that fails costs its own tags of this event only."""
-        findings, error = _tolerant(evaluator.lift, event)
-        if error is None:
-            return _anchored(findings, group)
-        findings, failed = [], 0
-        rule_ids = evaluator.rule_ids(event.source_kind)
-        for rule_id in rule_ids:
-            found, error_of_rule = _tolerant(evaluator.lift_rule, event, rule_id)
-            findings += found
-            if error_of_rule is not None:
-                failed += 1
-                self.statistics.of(rule_id).failures += 1
-                self._report(lifter, group, event, rule_id, error_of_rule, response)
-        if failed == 0:
-            self._report(lifter, group, event, "", error, response)
-        return _anchored(findings, group)
-
-    def _report(
-        self,
-        lifter: str,
-        group: event_pb2.EventGroup,
-        event: event_pb2.Event,
-        rule_id: str,
-        error: Exception,
-        response: tagger_service_pb2.TagEventsResponse,
-    ) -> None:
-        """Name what failed; the log gets each kind of failure once, with ids only."""
-        reason = type(error).__name__
-        response.failures.add(
-            origin_id=group.origin_id,
-            source_kind=event.source_kind,
-            source_id=event.source_id,
-            rule_id=rule_id,
-            lifter=lifter,
-            reason=reason,
-        )
-        key = (lifter, rule_id, event.source_kind, reason)
-        if key not in self._logged:
-            self._logged.add(key)
-            # The message of the error may quote the event; where it arose may be told.
-            _log.error(
-                "lifter failed; further failures of this kind are only counted",
-                extra={
-                    "lifter": lifter,
-                    "rule_id": rule_id,
-                    "source_kind": event.source_kind,
-                    "reason": reason,
-                    "place": _place(error),
-                },
-            )
-
-    def _write(
-        self,
-        out: tag_pb2.TagGroup,
-        event: event_pb2.Event,
-        finding: Finding,
-        live: LiveRule,
-        ceiling: float,
-    ) -> int:
-        """Write the tags of a finding; returns how many."""
-        rule = live.rule
-        made = 0
-        factors = finding.factors or itertools.repeat(1.0)
-        for position, factor in zip(finding.emissions, factors, strict=False):
-            target = live.targets[position]
-            if target is None:
-                continue
-            made += 1
-            tag = out.tags.add()
-            tag.source_kind = event.source_kind
-            tag.source_id = event.source_id
-            if event.HasField("observe_time"):
-                tag.observe_time.seconds = event.observe_time.seconds
-                tag.observe_time.nanos = event.observe_time.nanos
-            tag.rule_id = rule.rule_id
-            tag.rule_version = rule.rule_version
-            tag.tactic = target.tactic
-            tag.technique_id = target.technique_id
-            tag.sub_technique_id = target.sub_technique_id
-            tag.confidence = min(target.confidence * factor, ceiling)
-            tag.evidence.CopyFrom(finding.evidence)
-            if finding.confidence_fixed:
-                tag.confidence_fixed = True
-            tag.attack_release = target.attack_release or self._release
-        return made

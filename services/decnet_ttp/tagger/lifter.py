@@ -9,17 +9,29 @@ confidence, tag messages) is done by the tagger.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from decnet_ttp.core.errors import NotFoundError
+from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching import StepOf
 from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2
 
 ENTRY_POINT_GROUP = "decnet_ttp.lifters"
+
+
+#: Fields that set the events of a kind apart although hardly a rule reads them, by kind.
+PASSING_FIELDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        SourceKind.SESSION: frozenset(
+            {"duration_s", "command_count", "extra.src_port", "extra.dst_port"}
+        )
+    }
+)
 
 
 class UnknownLifterError(NotFoundError):
@@ -118,6 +130,17 @@ class Lifter(Protocol):
             RuleInvalidError: A rule cannot be compiled; its `path` says where the fault lies.
         """
         ...
+
+
+def unread_fields(evaluator: Evaluator, source_kind: str) -> frozenset[str] | None:
+    """Return which of a kind's `PASSING_FIELDS` an evaluator does not read.
+
+    An evaluator tells by a method of this name. Its findings then follow from the payload and the
+    extra fields of an event, without those fields, and from nothing else: they are made once for
+    many events, from an event that has only these. None when they may follow from more.
+    """
+    tell = getattr(evaluator, "unread_fields", None)
+    return None if tell is None else tell(source_kind)
 
 
 def reads_messages(lifter: Lifter) -> bool:

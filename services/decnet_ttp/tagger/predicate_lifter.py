@@ -133,10 +133,18 @@ class _Bound:
 
 
 class _Evaluator:
-    """The bound rules of a lifter."""
+    """The bound rules of a lifter.
 
-    def __init__(self, bound: Mapping[str, _Bound]) -> None:
+    Args:
+        bound: The rules by id.
+        unread: As `PredicateLifter.unread`.
+    """
+
+    def __init__(
+        self, bound: Mapping[str, _Bound], unread: Mapping[str, frozenset[str]] | None
+    ) -> None:
         self.bound = bound
+        self._unread = unread
         self._by_kind: dict[str, list[_Bound]] = {}
         for each in bound.values():
             for kind in each.rule.applies_to:
@@ -151,6 +159,10 @@ class _Evaluator:
     def rule_ids(self, source_kind: str) -> Sequence[str]:
         """Return the rules that read a kind."""
         return [each.rule.rule_id for each in self._by_kind.get(source_kind, ())]
+
+    def unread_fields(self, source_kind: str) -> frozenset[str] | None:
+        """Return what the lifter says it does not read."""
+        return None if self._unread is None else self._unread.get(source_kind, frozenset())
 
     def lift_rule(self, event: event_pb2.Event, rule_id: str) -> Iterator[Finding]:
         """Yield what one rule gives."""
@@ -171,6 +183,8 @@ class PredicateLifter:
         predicates: Its predicates by name.
         identity_only: Whether its tags are about the identity alone.
         confidence_fixed: Whether verdicts about an attacker leave the confidence of its tags alone.
+        unread: By kind, which of `PASSING_FIELDS` none of its predicates reads, where all of them
+            follow from payload and extra fields alone; None when some look at more of an event.
     """
 
     name: ClassVar[str]
@@ -178,6 +192,7 @@ class PredicateLifter:
     predicates: ClassVar[Mapping[str, Predicate[Any]]]
     identity_only: ClassVar[bool] = False
     confidence_fixed: ClassVar[bool] = False
+    unread: ClassVar[Mapping[str, frozenset[str]] | None] = None
 
     def __init__(self, rules_dir: Path | None = None) -> None:
         self._rules_dir = rules_dir
@@ -204,7 +219,7 @@ class PredicateLifter:
             known = older.get(rule.rule_id)
             unchanged = known is not None and known.rule == rule
             bound[rule.rule_id] = known if known and unchanged else self._bind(rule)
-        return _Evaluator(bound)
+        return _Evaluator(bound, self.unread)
 
     def _bind(self, rule: rule_pb2.Rule) -> _Bound:
         name = rule.lifter_predicate.kind.removeprefix(KIND_PREFIX)

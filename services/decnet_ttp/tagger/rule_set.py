@@ -59,6 +59,11 @@ class LiveRule:
         """Whether its tags are never stored, whatever its state."""
         return self.rule.status == rule_pb2.RULE_STATUS_EXPERIMENTAL
 
+    @property
+    def plain(self) -> bool:
+        """Whether it works as it does by default, whatever the event and the time."""
+        return not self.experimental and not self.scoped and self.state.ceiling == NORMAL.ceiling
+
     def state_for(self, group: event_pb2.EventGroup, source_kind: str, now_s: float) -> LiveState:
         """Return the state that counts for an event: the narrower one, then the stricter one."""
         if self.scoped:

@@ -15,6 +15,7 @@ from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching.derived import percent_decode
 from decnet_ttp.tagger.evidence import MAX_AGENT, MAX_TEXT
 from decnet_ttp.tagger.fields import MAX_NAME, extra_flag, extra_text
+from decnet_ttp.tagger.lifter import PASSING_FIELDS
 from decnet_ttp.tagger.lifters.behavioral_signals import escape_of, sent_class, tools_of
 from decnet_ttp.tagger.lifters.behavioral_text import (
     CREDENTIAL_FILES,
@@ -264,6 +265,7 @@ class BehavioralLifter(PredicateLifter):
     """Lifts what sessions, requests and files show as a whole."""
 
     name: ClassVar[str] = "behavioral"
+    unread: ClassVar = PASSING_FIELDS
     owns_prefixes: ClassVar = ("behavioral_",)
     confidence_fixed: ClassVar[bool] = True
     predicates: ClassVar = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import ClassVar
 
 from decnet_ttp.core.source_kinds import SourceKind
@@ -175,6 +176,7 @@ class CredentialLifter(PredicateLifter):
     """Lifts log-in attempts and re-used credentials."""
 
     name: ClassVar[str] = "credential"
+    unread: ClassVar = MappingProxyType({})
     owns_prefixes: ClassVar = ("credential_",)
     predicates: ClassVar = {
         "credential_auth_brute_generic": holds(_ATTEMPT, FailedAttempts, auth_brute_generic),

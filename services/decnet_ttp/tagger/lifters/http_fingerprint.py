@@ -14,6 +14,7 @@ import yaml
 
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.tagger.fields import MAX_NAME, extra_text
+from decnet_ttp.tagger.lifter import PASSING_FIELDS
 from decnet_ttp.tagger.parameters import read_parameters
 from decnet_ttp.tagger.predicate_lifter import NoParameters, PredicateLifter, holds
 from decnet_ttp.v1 import event_pb2, tag_pb2
@@ -194,6 +195,7 @@ class HttpFingerprintLifter(PredicateLifter):
     """Lifts fingerprints of network stacks."""
 
     name: ClassVar[str] = "http_fingerprint"
+    unread: ClassVar = PASSING_FIELDS
     owns_prefixes: ClassVar = ("c2_", "http_")
     predicates: ClassVar = {
         "c2_fingerprint": holds(_EITHER, CatalogueChoice, c2_fingerprint),

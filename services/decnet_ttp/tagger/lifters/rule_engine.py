@@ -10,7 +10,7 @@ from pathlib import Path
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.matching import RulePack, kinds_read
 from decnet_ttp.tagger.evidence import evidence_of
-from decnet_ttp.tagger.lifter import Evaluator, Finding
+from decnet_ttp.tagger.lifter import PASSING_FIELDS, Evaluator, Finding
 from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2
 
 _NOTHING = tag_pb2.Evidence()
@@ -38,6 +38,10 @@ class _Evaluator:
             for rule_id, compiled in self.pack.rules.items()
             if source_kind in kinds_read(compiled.rule)
         ]
+
+    def unread_fields(self, source_kind: str) -> frozenset[str]:
+        """Return which fields of `PASSING_FIELDS` no condition reads; no evidence shows any."""
+        return PASSING_FIELDS.get(source_kind, frozenset()) - self.pack.fields_read(source_kind)
 
     def lift_rule(self, event: event_pb2.Event, rule_id: str) -> Iterator[Finding]:
         """Yield one rule if its condition holds."""
