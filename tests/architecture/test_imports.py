@@ -121,7 +121,7 @@ def test_broad_handlers_stand_in_two_places() -> None:
     }
     assert found == {
         "services/decnet_ttp/runtime/boundary.py",
-        "services/decnet_ttp/tagger/evaluation.py",
+        "services/decnet_ttp/tagger/lifting.py",
     }
 
 
