@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from nats.js.api import StreamConfig
 
 from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.tag_store import relay as relay_module
+from decnet_ttp.tag_store.announcements import OutboxRow, envelopes
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.publisher import BulkPublisher, RefusedError
 from decnet_ttp.tag_store.relay import Relay
@@ -141,6 +143,86 @@ async def test_rows_stay_when_the_bus_refuses(
     await ensure_streams(bus.js)
     await relay.round(bus, BulkPublisher(bus.nc))
     assert await subjects(store_settings) == {"ttp.tagged": 3, "ttp.rule.fired.T1059": 3}
+
+
+async def in_batches(bus: Bus) -> int:
+    """Return how many messages of the output stream came in batches."""
+    state = (await bus.js.stream_info("DECNET_TTP")).state
+    places = range(state.first_seq, state.last_seq + 1)
+    stored = [await bus.js.get_msg("DECNET_TTP", seq=place) for place in places]
+    return sum("Nats-Batch-Id" in (message.headers or {}) for message in stored)
+
+
+async def test_many_new_rows_go_in_batches_few_do_not(
+    relay: Relay, bus: Bus, database: Database, store_settings: Settings
+) -> None:
+    publisher = BulkPublisher(bus.nc)
+    await fill(database, 15)
+    await relay.round(bus, publisher)
+    assert await in_batches(bus) == 0
+    await fill(database, 35)
+    await relay.round(bus, publisher)
+    assert await in_batches(bus) == 40
+    origins = [body.get("origin_id") for _, body in await announced(store_settings)]
+    assert [each for each in origins if each] == [f"m{number}" for number in range(35)]
+
+
+async def test_rows_tried_before_go_one_by_one_before_the_new_ones(
+    relay: Relay,
+    bus: Bus,
+    database: Database,
+    store_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What may be in the stream would have its whole batch refused."""
+    await fill(database, 20)
+    await killed_before_delete(relay, bus, monkeypatch)
+    assert await in_batches(bus) == 40
+    await fill(database, 40)
+    await relay.round(bus, BulkPublisher(bus.nc))
+    assert await in_batches(bus) == 80
+    assert await subjects(store_settings) == {"ttp.tagged": 40, "ttp.rule.fired.T1059": 40}
+
+
+async def test_batch_that_is_refused_goes_one_by_one(
+    relay: Relay, bus: Bus, database: Database, store_settings: Settings
+) -> None:
+    """As when another relay published a row while this one waited for its lock."""
+    await fill(database, 20)
+    rows = await database.fetch("SELECT id, announcement, body, created_at FROM outbox ORDER BY id")
+    await BulkPublisher(bus.nc).publish(envelopes(OutboxRow(*rows[7])), patience_s=10)
+    await relay.round(bus, BulkPublisher(bus.nc))
+    assert await outbox_rows(database) == 0
+    assert await in_batches(bus) == 0
+    assert await subjects(store_settings) == {"ttp.tagged": 20, "ttp.rule.fired.T1059": 20}
+
+
+async def test_stream_made_by_a_release_before_takes_no_batches(
+    relay: Relay, bus: Bus, database: Database, store_settings: Settings
+) -> None:
+    await bus.js.delete_stream("DECNET_TTP")
+    await bus.js.add_stream(StreamConfig(name="DECNET_TTP", subjects=["ttp.>"]))
+    publisher = BulkPublisher(bus.nc)
+    for messages in (20, 45):
+        await fill(database, messages)
+        await relay.round(bus, publisher)
+    assert await outbox_rows(database) == 0
+    assert await in_batches(bus) == 0
+    assert await subjects(store_settings) == {"ttp.tagged": 45, "ttp.rule.fired.T1059": 45}
+
+
+async def test_large_rows_are_published_in_shares(
+    relay: Relay,
+    bus: Bus,
+    database: Database,
+    store_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "SHARE_BYTES", 1_000)
+    await fill(database, 20)
+    assert not await relay.round(bus, BulkPublisher(bus.nc))
+    assert await outbox_rows(database) == 0
+    assert await subjects(store_settings) == {"ttp.tagged": 20, "ttp.rule.fired.T1059": 20}
 
 
 async def test_running_relay_takes_what_it_is_woken_for_and_stops(

@@ -30,7 +30,9 @@ def _run(main: Coroutine[Any, Any, None], settings: Settings) -> None:
     import uvloop
 
     from decnet_ttp.runtime.logs import configure_logging
+    from decnet_ttp.runtime.memory import bound_heaps
 
+    bound_heaps()
     configure_logging(settings.log_level, settings.log_format)
     try:
         uvloop.run(main)

@@ -299,7 +299,13 @@ def stream_configs(settings: Settings) -> list[StreamConfig]:
             **limits,
         ),
         StreamConfig(
-            name=TTP_STREAM, subjects=list(TTP_SUBJECTS), max_age=age_s, max_bytes=size, **limits
+            name=TTP_STREAM,
+            subjects=list(TTP_SUBJECTS),
+            max_age=age_s,
+            max_bytes=size,
+            # Announcements come in batches; a thousand of them are flushed to disk once.
+            allow_atomic=True,
+            **limits,
         ),
         StreamConfig(
             name=DLQ_STREAM,

@@ -25,6 +25,7 @@ from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.figures import Collect, Family, Figure, Progress, gauge
 from decnet_ttp.runtime.health import EndingHealthServicer
 from decnet_ttp.runtime.listening import host_and_port, is_loopback
+from decnet_ttp.runtime.memory import Trimming
 from decnet_ttp.runtime.tracing import TracingInterceptor
 
 #: Bound on one message between services, in bytes.
@@ -196,9 +197,11 @@ class Server:
         _log.info("stopped", extra={"service": self._name})
 
     def _tasks_of_our_own(self) -> list[Task]:
-        following: list[Task] = [self._access.follow] if self._access else []
+        tasks: list[Task] = [Trimming().run]
+        if self._access:
+            tasks.append(self._access.follow)
         if not self._settings.nats_url:
-            return following
+            return tasks
         # A service that has no bus does without its client.
         from decnet_ttp.runtime.heartbeat import Heartbeat  # noqa: PLC0415 - not paid for where it is off
 
@@ -208,7 +211,7 @@ class Server:
             request_stop=self.request_stop,
             progress=self._tell_progress,
         )
-        return [*following, beats.run]
+        return [*tasks, beats.run]
 
     async def _tell_progress(self) -> Mapping[str, Figure]:
         told = await self._progress() if self._progress else {}

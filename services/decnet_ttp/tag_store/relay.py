@@ -6,13 +6,17 @@ again, publishes, waits for every acknowledgement, and deletes them. Whoever die
 leaves marked rows behind, which the next round publishes again under the same Nats-Msg-Id: NATS
 drops those within its duplicate window, and for rows attempted longer ago the relay looks into the
 stream itself (`runtime.published`). Replicas work beside each other on rows that are not locked.
+
+Rows that nobody attempted before cannot be in the stream, and go as whole batches.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 import nats.errors
 import nats.js.errors
@@ -26,8 +30,10 @@ from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.figures import Tally
 from decnet_ttp.tag_store.publisher import BulkPublisher
 
-#: Outbox rows of one round.
+#: Outbox rows marked at once.
 ROUND_ROWS = 1_000
+#: Bytes of rows after which those in hand are published: as messages they take a multiple.
+SHARE_BYTES = 4 * 1024 * 1024
 #: How long a round waits for the next acknowledgement, in seconds.
 ACK_PATIENCE_S = 10.0
 #: From this age on a row's first attempt may lie outside of the duplicate window, in seconds.
@@ -46,7 +52,8 @@ _MARK = """
     UPDATE outbox o SET first_attempt_at = coalesce(o.first_attempt_at, now())
     FROM next WHERE o.id = next.id
     RETURNING o.id,
-        extract(epoch FROM now() - next.first_attempt_at)::double precision AS attempted_s_ago
+        extract(epoch FROM now() - next.first_attempt_at)::double precision AS attempted_s_ago,
+        octet_length(o.body) AS size
 """
 _HOLD = """
     SELECT id, announcement, body, created_at FROM outbox
@@ -58,6 +65,14 @@ _log = logging.getLogger(__name__)
 
 _BUS_TROUBLE = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 _DATABASE_TROUBLE = (AbortedError, ResourceExhaustedError, UnavailableError)
+
+
+class _Marked(NamedTuple):
+    """A row that is attempted from now on, and how long ago it was for the first time, if ever."""
+
+    id: int
+    attempted_s_ago: float | None
+    size: int
 
 
 class Relay:
@@ -160,15 +175,13 @@ class Relay:
             AbortedError, ResourceExhaustedError, UnavailableError: The database said so.
         """
         async with self._database.connection() as connection:
-            marked = await connection.fetch(_MARK, ROUND_ROWS)
-            if not marked:
-                return False
-            ages = {row["id"]: row["attempted_s_ago"] for row in marked}
-            async with connection.transaction():
-                rows = [OutboxRow(*row) for row in await connection.fetch(_HOLD, list(ages))]
-                with tracing.span("ttp.bus.publish", self._origin, announcements=len(rows)):
-                    await self._publish(bus, publisher, rows, ages)
-                await connection.execute(_DELETE, [row.id for row in rows])
+            marked = sorted(_Marked(*row) for row in await connection.fetch(_MARK, ROUND_ROWS))
+            for share in _shares(marked):
+                async with connection.transaction():
+                    rows = [OutboxRow(*row) for row in await connection.fetch(_HOLD, list(share))]
+                    with tracing.span("ttp.bus.publish", self._origin, announcements=len(rows)):
+                        await self._publish(bus, publisher, rows, share)
+                    await connection.execute(_DELETE, [row.id for row in rows])
         return len(marked) == ROUND_ROWS
 
     async def _publish(
@@ -182,8 +195,26 @@ class Relay:
         done: frozenset[str] = frozenset()
         if oldest > DOUBTFUL_AFTER_S:
             done = await published_ids(bus.js, stream=TTP_STREAM, subject="ttp.>", since_s=oldest)
-        sent = await publisher.publish(
-            (each for row in rows for each in envelopes(row) if each.id not in done),
-            patience_s=ACK_PATIENCE_S,
-        )
+        sent = 0
+        # Rows that were tried before come before the others, so the order stays.
+        for new, those in groupby(rows, lambda row: ages[row.id] is None):
+            sent += await publisher.publish(
+                (each for row in those for each in envelopes(row) if each.id not in done),
+                patience_s=ACK_PATIENCE_S,
+                new=new,
+            )
         self._tally.count_published(messages=sent, announcements=min(sent, len(rows)))
+
+
+def _shares(marked: Sequence[_Marked]) -> Iterator[dict[int, float | None]]:
+    """Yield rows that are published together, as their ids with how long ago they were tried."""
+    share: dict[int, float | None] = {}
+    size = 0
+    for row in marked:
+        share[row.id] = row.attempted_s_ago
+        size += row.size
+        if size >= SHARE_BYTES:
+            yield share
+            share, size = {}, 0
+    if share:
+        yield share
