@@ -83,7 +83,7 @@ def test_every_container_has_few_rights(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_images_name_their_version(name: str) -> None:
-    image = re.sub(r"\$\{IMAGE:-(.*)\}", r"\1", SERVICES[name]["image"])
+    image = re.sub(r"\$\{[A-Z_]*IMAGE:-(.*)\}", r"\1", SERVICES[name]["image"])
     tag = image.rpartition(":")[2]
     assert tag[:1].isdigit()
     if name in OURS:
@@ -111,6 +111,43 @@ def test_private_network_is_named_as_the_reason_for_no_tls() -> None:
         assert environment["DECNET_TTP_INSECURE"] == "false"
         for item in ("CA", "CERT", "KEY"):
             assert environment[f"DECNET_TTP_TLS_{item}"].startswith("/etc/decnet-ttp/tls/")
+
+
+@pytest.mark.parametrize("name", sorted(OURS - TOOLS))
+def test_every_service_asks_for_tokens_and_sends_its_own(name: str) -> None:
+    """A published port takes calls from whoever reaches it, on loopback too."""
+    environment = SERVICES[name]["environment"]
+    (mounted,) = (each for each in SERVICES[name]["volumes"] if "ACCESS_DIR" in str(each))
+    assert (mounted["read_only"], mounted["bind"]) == (True, {"create_host_path": False})
+    for setting in ("ACCESS_FILE", "TOKEN_FILE"):
+        # In a directory: a file that is mounted by itself stays the old one when it is replaced.
+        path = Path(environment[f"DECNET_TTP_{setting}"])
+        assert path.parent == Path(mounted["target"])
+
+
+def test_the_command_line_has_the_operators_token_and_not_the_services() -> None:
+    (mounted,) = SERVICES["cli"]["volumes"]
+    assert mounted["source"] == "${OPERATOR_DIR:-./secrets/operator}"
+    assert "DECNET_TTP_ACCESS_FILE" not in SERVICES["cli"]["environment"]
+    assert document("compose.tls.yaml")["services"]["cli"]["environment"][
+        "DECNET_TTP_INSECURE"
+    ] == ("false")
+
+
+def test_over_tls_people_have_ports_where_no_certificate_is_asked_for() -> None:
+    """Those of services whose answers people read; a token is asked for on every port."""
+    people = {}
+    for name, service in document("compose.tls.yaml")["services"].items():
+        ports = [port.rpartition("}:")[2] for port in service.get("ports", ())]
+        listening = service.get("environment", {}).get("DECNET_TTP_PEOPLE_LISTEN")
+        assert (listening == "0.0.0.0:50151") == any(port.endswith(":50151") for port in ports)
+        if listening:
+            people[name] = sorted(ports)
+    assert people == {
+        "tag-store": ["50051:50051", "50151:50151"],
+        "rule-store": ["50052:50051", "50152:50151"],
+        "attribution": ["50053:50051", "50153:50151"],
+    }
 
 
 def test_services_that_use_the_bus_use_tls_where_the_override_says_so() -> None:

@@ -54,7 +54,23 @@ def test_image_runs_as_an_ordinary_user_and_installs_by_hash() -> None:
 
 def test_bases_name_their_version() -> None:
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
-    assert set(bases) == {"python:3.12-slim"}
+    assert set(bases) == {"${PYTHON_IMAGE}"}
+    assert "\nARG PYTHON_IMAGE=python:3.12-slim\n" in DOCKERFILE
+
+
+def test_image_says_what_it_is_and_what_is_inside() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([a-z.]+)="([^"]*)"', DOCKERFILE))
+    assert labels["version"] == version
+    assert labels.keys() >= {"title", "description", "licenses", "revision", "base.name"}
+    last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert "\nCOPY requirements-runtime.lock /opt/decnet-ttp/\n" in last_stage
+
+
+def test_nothing_is_built_in_the_stage_that_runs() -> None:
+    """Compilers and caches stay in the first stage; the second only copies."""
+    last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert not re.search(r"pip|apt-get|wheel", last_stage)
 
 
 def test_build_sees_only_what_it_copies() -> None:
