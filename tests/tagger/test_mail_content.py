@@ -142,6 +142,13 @@ HOSTILE = {
     "zip_bomb": _bomb(),
     "crlf_only": b"\r\n" * 400_000,
     "nul": b"From: a\0@b.example\n\n" + b"\0" * 500_000,
+    "returns_only": HEAD + b"\n" + b"\r" * 1_000_000,
+    "dashes": _nested(12) + b"--a\n\n" * 200_000,
+    "status": HEAD + b"Content-Type: message/delivery-status\n\n" + b"A: b\n\n" * 160_000,
+    "digest": HEAD + b"Content-Type: multipart/digest; boundary=x\n\n--x\n" + b"\n" * 900_000,
+    "lone_surrogates": HEAD + b"Content-Type: text/plain; charset=utf-16\n\n" + b"\0\xd8" * 500_000,
+    "brackets": HEAD + b"Content-Type: text/html\n\n" + b"<" * 1_000_000,
+    "references": HEAD + b"Content-Type: text/html\n\n" + b"&notareference" * 70_000,
     "base64_lines": HEAD + b"\n" + (b"QUJD" * 15 + b"\n") * 16_000,
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Looking into the parts of a hostile mail: all of it bounded, nothing unpacked."""
 
+import codecs
 import io
 import re
 import zipfile
@@ -8,14 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.message import Message
-from email.parser import BytesParser
+from email.parser import FeedParser
 from email.policy import Policy, compat32
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+
+from decnet_ttp.core.mail_lines import hold, release
 
 Mail: TypeAlias = "Message[str, str]"
 
 MAX_PARTS: Final = 500
+#: Characters of a text that are read, and bytes of it that are decoded at once.
 MAX_TEXT: Final = 2 * 1024 * 1024
+_DECODED_AT_ONCE: Final = 64 * 1024
+#: Characters that cannot be decoded before the rest of a text is given up: each costs as much as a
+#: thousand others.
+_MAX_UNDECODABLE: Final = 64 * 1024
 
 # Python knows encodings that no mail has, among them one whose decoding takes quadratic time.
 _CHARSET: Final = re.compile(
@@ -42,7 +50,6 @@ _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16le")
 
 #: What the standard parser gets to see of one mail. Its time grows with the square of the length of
 #: a Content header, and with lines times the depth of their nesting.
-MAX_LINES: Final = 500_000
 MAX_CONTAINERS: Final = 12
 _MAX_PARSED_HEADERS: Final = 10_000
 _MAX_PARSED_PARTS: Final = 2_000
@@ -106,25 +113,29 @@ class _BoundedMessage(Message):
                 value = "text/plain"
         super().set_raw(name, value)
 
+    def set_payload(self, payload: Any, charset: Any = None) -> None:
+        super().set_payload(release(payload) if isinstance(payload, str) else payload, charset)
+
 
 def parse_mail(data: bytes) -> Mail:
     """Return a mail in its parts.
 
-    Beyond the bounds lines and headers are left out, long Content headers are cut, and containers
-    are taken as text.
+    Beyond the bounds headers are left out, long Content headers are cut, and containers are taken
+    as text.
 
     Raises:
         MailLimitError: It has too many parts.
         Exception: One of `PARSER_FAILURES`, when the parser gives up on it.
     """
-    if data.count(b"\n") > MAX_LINES:
-        data = b"\n".join(data.split(b"\n", MAX_LINES)[:MAX_LINES])
     budget = _Budget()
 
     def part(policy: Policy = compat32) -> _BoundedMessage:
         return _BoundedMessage(budget, policy)
 
-    return BytesParser(part, policy=compat32).parsebytes(data)
+    # As BytesParser does, but for the lines that mean nothing.
+    parser = FeedParser(part, policy=compat32)
+    parser.feed(hold(data.decode("ascii", "surrogateescape")))
+    return parser.close()
 
 
 def leaves(mail: Mail) -> Iterator[Mail]:
@@ -143,17 +154,42 @@ def leaves(mail: Mail) -> Iterator[Mail]:
             yield part
 
 
-def text_of(data: bytes, part: Mail) -> str:
-    """Return the text of a part, cut to a bound; what cannot be decoded becomes U+FFFD."""
+def text_of(data: bytes, part: Mail, limit: int = MAX_TEXT) -> str:
+    """Return the text of a part; what cannot be decoded becomes U+FFFD.
+
+    Args:
+        data: Its content.
+        part: The part, which names the encoding.
+        limit: Characters that are wanted; no more is decoded than it takes.
+    """
     charset = part.get_param("charset", "utf-8")
     name = charset.lower() if isinstance(charset, str) else "utf-8"
     if not _CHARSET.fullmatch(name):
         name = "utf-8"
     try:
-        text = data[:MAX_TEXT].decode(name, "replace")
+        text = _decoded(data, name, limit)
     except (LookupError, ValueError):
-        text = data[:MAX_TEXT].decode("utf-8", "replace")
+        text = _decoded(data, "utf-8", limit)
     return text.encode("utf-8", "replace").decode()
+
+
+def _decoded(data: bytes, name: str, limit: int) -> str:
+    """Return the first characters of a text.
+
+    Raises:
+        LookupError: There is no such encoding.
+        ValueError: It cannot be used.
+    """
+    decoder = codecs.getincrementaldecoder(name)("replace")
+    pieces: list[str] = []
+    size = position = undecodable = 0
+    while size < limit and position < len(data) and undecodable < _MAX_UNDECODABLE:
+        chunk = data[position : position + _DECODED_AT_ONCE]
+        position += len(chunk)
+        pieces.append(decoder.decode(chunk, final=position == len(data)))
+        size += len(pieces[-1])
+        undecodable += pieces[-1].count("\ufffd")
+    return "".join(pieces)[:limit]
 
 
 def inspect(data: bytes) -> tuple[bool, bool]:

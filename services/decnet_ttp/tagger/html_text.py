@@ -17,13 +17,23 @@ _MAX_TAG: Final = 8 * 1024
 MAX_LINKS: Final = 500
 MAX_IMAGES: Final = 100
 _MAX_LINK_TEXT: Final = 256
+#: Links and images whose attributes are read.
+_MAX_ELEMENTS: Final = 5_000
 
-_NAME: Final = re.compile(r"/?[a-zA-Z][a-zA-Z0-9]{0,15}")
+#: The end of a tag's name, and what follows it to the end of the tag or of the page.
+_REST: Final = r"(?![a-zA-Z0-9])[^>]*>?"
+#: Markup in the order in which it is tried. The first group holds a tag that is read, the second
+#: marks one that begins a new line; all other markup is left out, with what no browser shows of it.
+_MARKUP: Final = re.compile(
+    rf"<(?=[a-zA-Z/!?])(?:((?:/?a|area|img){_REST})|(?:br|/?p|/?div|/?tr|td|li|h1|h2){_REST}()"
+    rf"|script{_REST}(?:.*?(?=</script)|.*)|style{_REST}(?:.*?(?=</style)|.*)"
+    rf"|title{_REST}(?:.*?(?=</title)|.*)|!--(?:.*?-->|.*)|(?:/?[a-zA-Z]|[!?/])[^>]*>?)",
+    re.IGNORECASE | re.DOTALL | re.ASCII,
+)
+_GROUPS: Final = 2
 _ATTRIBUTE: Final = re.compile(r"""([a-zA-Z-]{1,32})\s{0,8}=\s{0,8}("[^"]*"|'[^']*'|[^\s"'>]+)""")
-_SKIPPED: Final = {
-    name: re.compile(rf"</{name}", re.IGNORECASE) for name in ("script", "style", "title")
-}
-_BREAKS: Final = frozenset({"br", "p", "/p", "div", "/div", "tr", "/tr", "td", "li", "h1", "h2"})
+#: At least what HTML takes for a character reference.
+_REFERENCE: Final = re.compile(r"(&(?:#[0-9a-zA-Z]+;?|[^\t\n\f <&#;]{1,32};?))")
 #: Sizes and styles that leave nothing to be seen.
 _INVISIBLE_STYLE: Final = re.compile(
     r"display\s{0,4}:\s{0,4}none|visibility\s{0,4}:\s{0,4}hidden|opacity\s{0,4}:\s{0,4}0(?![.\d])"
@@ -53,67 +63,45 @@ def read_html(html: str) -> Page:
 
 
 class _Reader:
-    """Goes through a page once; every step moves on."""
+    """Goes through a page once."""
 
     def __init__(self, html: str) -> None:
         self._html = html
         self._page = Page()
-        self._pieces: list[str] = []
         self._link: str | None = None
         self._link_text: list[str] = []
+        self._elements = 0
 
     def read(self) -> Page:
-        html = self._html
-        position, end = 0, len(html)
-        while position < end:
-            opening = html.find("<", position)
-            self._show(html[position : opening if opening >= 0 else end])
-            if opening < 0:
-                break
-            position = self._markup(opening)
+        # Text, and of the markup behind it a tag, or a mark of a new line, or neither.
+        found = _MARKUP.split(self._html)
+        step = _GROUPS + 1
+        texts, tags = found[::step], found[1::step]
+        found[1::step] = [""] * len(tags)
+        found[2::step] = ["" if mark is None else "\n" for mark in found[2::step]]
+        self._page.text = _resolved("".join(found))
+        places = [place for place, tag in enumerate(tags) if tag is not None]
+        for place, following in zip(places, [*places[1:], len(tags)], strict=False):
+            self._element(tags[place])
+            if self._link is not None:
+                self._link_text += texts[place + 1 : following + 1]
         self._end_link()
-        self._page.text = unescape("".join(self._pieces))
         return self._page
 
-    def _show(self, text: str) -> None:
-        if text:
-            self._pieces.append(text)
-            if self._link is not None:
-                self._link_text.append(text)
-
-    def _markup(self, opening: int) -> int:
-        """Read what begins with an angle bracket; returns where to go on."""
-        html = self._html
-        if html.startswith("<!--", opening):
-            return self._behind("-->", opening + 4)
-        name = _NAME.match(html, opening + 1)
-        if name is None and html[opening + 1 : opening + 2] not in {"!", "?", "/"}:
-            self._show("<")
-            return opening + 1
-        behind = self._behind(">", opening + 1)
-        tag = name[0].lower() if name else ""
-        if tag in _SKIPPED:
-            after = _SKIPPED[tag].search(html, behind)
-            return after.start() if after else len(html)
-        self._element(tag, html[opening : min(behind, opening + _MAX_TAG)])
-        return behind
-
-    def _behind(self, text: str, start: int) -> int:
-        found = self._html.find(text, start)
-        return found + len(text) if found >= 0 else len(self._html)
-
-    def _element(self, tag: str, markup: str) -> None:
-        if tag in {"a", "/a", "area"}:
+    def _element(self, tag: str) -> None:
+        image = tag[:1] in {"i", "I"}
+        if not image:
             self._end_link()
-            if tag != "/a":
-                self._link = _attributes(markup).get("href")
-        elif tag == "img":
-            attributes = _attributes(markup)
-            if self._link is not None:
-                self._link_text.append(attributes.get("alt", ""))
-            _image(self._page, attributes)
-        elif tag in _BREAKS:
-            self._pieces.append("\n")
+        if self._elements >= _MAX_ELEMENTS or tag[:1] == "/":
+            return
+        self._elements += 1
+        attributes = _attributes(tag[:_MAX_TAG])
+        if not image:
+            self._link = attributes.get("href")
+            return
+        if self._link is not None:
+            self._link_text.append(attributes.get("alt", ""))
+        _image(self._page, attributes)
 
     def _end_link(self) -> None:
         if self._link is not None and len(self._page.links) < MAX_LINKS:
@@ -121,6 +109,16 @@ class _Reader:
             self._page.links.append((self._link, text))
         self._link = None
         self._link_text = []
+
+
+def _resolved(text: str) -> str:
+    """Return text with its character references resolved, each spelling once."""
+    if "&" not in text:
+        return text
+    pieces = _REFERENCE.split(text)
+    known = {each: unescape(each) for each in set(pieces[1::2])}
+    pieces[1::2] = [known[each] for each in pieces[1::2]]
+    return "".join(pieces)
 
 
 def _attributes(markup: str) -> dict[str, str]:

@@ -25,6 +25,10 @@ MAX_ATTACHMENTS: Final = 200
 _MAX_URL: Final = 2_048
 _MAX_NAME: Final = 256
 
+#: Encodings that grow a text by half at most, and characters of such a part that are decoded.
+_UUENCODED: Final = frozenset({"x-uuencode", "uuencode", "uue", "x-uue"})
+_MAX_UUENCODED: Final = MAX_BODY * 3 // 2
+
 _URL: Final = re.compile(r"\bhttps?://[^\s<>\"'`{}|\\^]{1,2000}", re.IGNORECASE)
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,16}")
 
@@ -91,7 +95,7 @@ def _content(mail: Mail, payload: event_pb2.EmailPayload) -> event_pb2.MailConte
     plain: list[str] = []
     html: list[str] = []
     for part in leaves(mail):
-        data = part.get_payload(decode=True)
+        data = _decoded(part)
         if not isinstance(data, bytes):
             continue
         name = part.get_filename() or ""
@@ -100,13 +104,22 @@ def _content(mail: Mail, payload: event_pb2.EmailPayload) -> event_pb2.MailConte
             _attachment(content, name, data)
             if kind not in HTML_TYPES:
                 continue
-        text = text_of(data, part)[:MAX_BODY]
+        text = text_of(data, part, MAX_BODY)
         # An attached page is no body, but its links are followed all the same.
         (html if kind in HTML_TYPES else plain).append(text)
     _bodies(content, plain, html)
     if not payload.HasField("body_base64_bytes"):
         payload.body_base64_bytes = sum(map(base64_bytes, (*plain, *html)))
     return content
+
+
+def _decoded(part: Mail) -> object:
+    """Return the bytes of a part; of what Python decodes line by line no more than is read."""
+    payload = part.get_payload()
+    encoding = str(part.get("Content-Transfer-Encoding", "")).lower()
+    if encoding in _UUENCODED and isinstance(payload, str):
+        part.set_payload(payload[:_MAX_UUENCODED])
+    return part.get_payload(decode=True)
 
 
 def _bodies(content: event_pb2.MailContent, plain: list[str], html: list[str]) -> None:
