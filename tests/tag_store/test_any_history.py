@@ -29,6 +29,7 @@ from decnet_ttp.tag_store.effects import EFFECTIVE, NO_EFFECT, TAG_EFFECT, Effec
 from decnet_ttp.tag_store.fleet_settling import settle
 from decnet_ttp.tag_store.identities import Identities
 from decnet_ttp.tag_store.life_cycle import LifeCycle
+from decnet_ttp.tag_store.live_counts import forget_abandoned
 from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.retirement import Retirements
 from decnet_ttp.tag_store.rollup_reader import RollupFilter, read_cells
@@ -75,7 +76,8 @@ _batches = st.lists(_groups, min_size=1, max_size=3)
 
 _EMPTY = """
     TRUNCATE tags, attackers, identities, campaigns, outbox, purges, fleet_recounts,
-        anchor_recounts, attacker_adjustments, retirements, superseded_candidates,
+        anchor_recounts, running_counts, running_count_additions, attacker_adjustments,
+        retirements, superseded_candidates,
         rollup_attacker, rollup_identity, rollup_fleet, rollup_fleet_day,
         rollup_scope, rollup_scope_day, scope_changes, scope_counted, scope_members
 """
@@ -113,6 +115,7 @@ _FILTERS = [
     for day in (None, (NOON - 946_684_800) // DAY_S)
 ]
 _LIVE_OF_KIND = "SELECT uuid FROM tags WHERE source_kind = $1 AND retirement_uuid IS NULL"
+_UNDER_WAY = "SELECT FROM running_counts"
 _LATEST = "SELECT coalesce(max(created_at), '2000-01-01'::timestamptz) FROM tags"
 
 
@@ -286,12 +289,52 @@ class StoreMachine(RuleBasedStateMachine):
             assert await self.adjustments.take(verdicts) == 0
 
         self.run(work())
+        self._note_verdicts(verdicts)
+
+    def _note_verdicts(self, verdicts: list[AdjustmentRow]) -> None:
         self.exact = False
         for row in verdicts:
             said = (row.observed_at or 0, row.source_id, row.amount)
             known = self.verdicts.get(row.attacker_uuid)
             if known is None or known[:2] < said[:2]:
                 self.verdicts[row.attacker_uuid] = said
+
+    @rule(
+        said=_verdicts,
+        kind=st.sampled_from(("command", "file")),
+        batches=st.lists(_batches, min_size=1, max_size=3),
+        cut=st.booleans(),
+    )
+    def judge_while_deleting_and_writing(
+        self,
+        said: AdjustmentRow,
+        kind: str,
+        batches: list[list[tag_pb2.TagGroup]],
+        *,
+        cut: bool,
+    ) -> None:
+        """Whoever is cut off in the middle leaves a mark, which the next one takes away."""
+
+        async def work() -> None:
+            ((latest,),) = await self.database.fetch(_LATEST)
+            judging = asyncio.ensure_future(self.adjustments.take([said]))
+            others = asyncio.gather(
+                self.life_cycle.vacuum(latest + 1, source_kind=kind),
+                *(self.writer.write(batch, silent=True) for batch in batches),
+            )
+            if cut:
+                while not judging.done() and not await self.database.fetch(_UNDER_WAY):
+                    continue
+                judging.cancel()
+                await asyncio.wait([judging])
+            await others
+            await (self.adjustments.take([said]) if judging.cancelled() else judging)
+            await forget_abandoned(self.database)
+            assert await self.database.fetch(_UNDER_WAY) == []
+            assert await self.database.fetch("SELECT FROM running_count_additions") == []
+
+        self.run(work())
+        self._note_verdicts([said])
 
     @rule(mode=st.sampled_from(("enabled", "disabled", "clipped", "gone")))
     def change_the_rule(self, mode: str) -> None:

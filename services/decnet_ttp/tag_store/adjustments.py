@@ -6,15 +6,13 @@ from the states of the rules; their sum is the effect on the attacker, and the r
 stand at the effect that the attacker's row tells. So a replay finds nothing to do, and whatever was
 cut short in between is finished by the next call or sweep.
 
-An attacker with few tags is changed in one transaction, under the lock that its writers take. One
-with very many is counted first on a snapshot, in one statement that holds nobody up; the
-transaction that follows takes the lock only to see that nothing was written meanwhile, and to
-write some hundred rows. Who is written to without a pause is counted under the lock in the end:
-writers of that one attacker then wait for one statement.
+An attacker with few tags is changed in one transaction that holds its writers off. One with many
+is counted beside its writers; see the module `live_counts`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,23 +20,22 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from decnet_ttp.core.errors import AbortedError
+from decnet_ttp.tag_store.attacker_locks import hold_attacker_patiently
 from decnet_ttp.tag_store.batch import TagRow
-from decnet_ttp.tag_store.contributions import (
-    Anchor,
-    Difference,
-    apply,
-    differences,
-    hold_attackers,
-)
+from decnet_ttp.tag_store.contributions import Anchor, apply, differences
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory_sql import Sightings, make_attackers
 from decnet_ttp.tag_store.effects import NO_EFFECT, Effect
+from decnet_ttp.tag_store.live_counts import Counted, Task, count_beside_writers
 from decnet_ttp.tag_store.rule_states import RuleStates, Subject
 
-#: Tags from which on an attacker is counted without a lock first.
-LARGE_TAGS = 20_000
+#: Tags from which on an attacker is counted beside its writers.
+LARGE_TAGS = 1_000
 
-_OPTIMISTIC_LOOKS = 3
+_TRIES = 20
+#: Pause before the first try after one that was disturbed; each pause is longer by as much.
+_PAUSE_S = 0.05
 _SWEPT_AT_ONCE = 500
 
 _log = logging.getLogger(__name__)
@@ -79,12 +76,6 @@ _NEXT = """
     WHERE k.attacker_uuid > $1 ORDER BY k.attacker_uuid LIMIT $2
 """
 _SIZE = "SELECT coalesce(sum(count), 0)::bigint FROM rollup_attacker WHERE attacker_uuid = $1"
-# A row's xmin changes with every write, so it tells whether any happened since.
-_SIGNATURE = """
-    SELECT md5(string_agg(concat_ws(':', r.day, r.cell_id, r.band, r.xmin), ' '
-        ORDER BY r.day, r.cell_id, r.band))
-    FROM rollup_attacker r WHERE r.attacker_uuid = $1
-"""
 _SET_EFFECT = "UPDATE attackers SET effect_amount = $2, effect_ceiling = $3 WHERE uuid = $1"
 
 
@@ -144,7 +135,7 @@ class Adjustments:
         states: States of the rules; None until they are known, when verdicts are kept without
             effect.
         clock: Seconds since the epoch.
-        large_tags: Tags from which on an attacker is counted without a lock first.
+        large_tags: Tags from which on an attacker is counted beside its writers.
 
     Attributes:
         states: As above; `sweep` lets a change take effect on everybody.
@@ -260,52 +251,39 @@ class Adjustments:
         return changed
 
     async def _bring_one(self, attacker: UUID) -> bool:
+        async def wanted(connection: Any, in_force: Effect | None) -> Effect | None:
+            standing = await self._read(connection, [attacker])
+            if in_force is None or not standing or standing[0].wanted == in_force:
+                # Somebody else was quicker, or it was purged meanwhile.
+                return None
+            return standing[0].wanted
+
+        async def put(connection: Any, effect: Effect) -> None:
+            await connection.execute(_SET_EFFECT, attacker, *effect)
+
         ((size,),) = await self._database.fetch(_SIZE, attacker)
         if size >= self._large_tags:
-            for _ in range(_OPTIMISTIC_LOOKS):
-                done = await self._bring_by_snapshot(attacker)
-                if done is not None:
-                    return done
+            counted = await self._count_beside_writers(attacker, Task(wanted, put))
+            if counted is not Counted.CONTRADICTED:
+                return counted is Counted.DONE
+            _log.warning("roll-ups of an attacker were wrong", extra={"attacker": str(attacker)})
         async with self._database.connection() as connection, connection.transaction():
-            before, wanted = await self._hold(connection, attacker)
-            if before == wanted:
+            in_force = await hold_attacker_patiently(connection, attacker)
+            effect = await wanted(connection, in_force)
+            if effect is None:
                 return False
-            changes = await differences(connection, Anchor.ATTACKER, [attacker], wanted)
-            await _put(connection, attacker, wanted, changes)
+            changes = await differences(connection, Anchor.ATTACKER, [attacker], effect)
+            await put(connection, effect)
+            await apply(connection, changes)
         return True
 
-    async def _bring_by_snapshot(self, attacker: UUID) -> bool | None:
-        """Count without a lock; returns None when somebody wrote meanwhile."""
-        async with self._database.connection() as connection:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                standing = await self._read(connection, [attacker])
-                wanted = standing[0].wanted if standing else NO_EFFECT
-                seen = await connection.fetchval(_SIGNATURE, attacker)
-                changes = await differences(connection, Anchor.ATTACKER, [attacker], wanted)
-            async with connection.transaction():
-                before, wanted_now = await self._hold(connection, attacker)
-                if before == wanted_now:
-                    return False
-                if wanted_now != wanted or seen != await connection.fetchval(_SIGNATURE, attacker):
-                    return None
-                await _put(connection, attacker, wanted, changes)
-        return True
-
-    async def _hold(self, connection: Any, attacker: UUID) -> tuple[Effect, Effect]:
-        """Keep writers off an attacker; returns the effect in force and the one that is wanted."""
-        held = await hold_attackers(connection, [attacker])
-        standing = await self._read(connection, [attacker])
-        if not held or not standing:
-            # Purged meanwhile.
-            return NO_EFFECT, NO_EFFECT
-        return held[attacker], standing[0].wanted
-
-
-async def _put(
-    connection: Any, attacker: UUID, effect: Effect, changes: Sequence[Difference]
-) -> None:
-    await connection.execute(_SET_EFFECT, attacker, *effect)
-    await apply(connection, changes)
+    async def _count_beside_writers(self, attacker: UUID, task: Task) -> Counted:
+        for attempt in range(1, _TRIES + 1):
+            counted = await count_beside_writers(self._database, attacker, task)
+            if counted is not Counted.DISTURBED:
+                return counted
+            await asyncio.sleep(attempt * _PAUSE_S)
+        raise AbortedError("tags of the attacker are being deleted; send the request again")
 
 
 def _order(row: AdjustmentRow) -> tuple[int, str, int]:

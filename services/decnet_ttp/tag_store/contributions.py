@@ -65,14 +65,6 @@ class Difference(NamedTuple):
 
 
 # S608: the statements are put together from constants of ours; every value is bound.
-_HOLD_ATTACKERS = """
-    SELECT a.uuid, a.effect_amount, a.effect_ceiling FROM attackers a
-    WHERE a.uuid = ANY($1::uuid[]) ORDER BY a.uuid FOR NO KEY UPDATE
-"""
-_HOLD_IDENTITY_ROWS = """
-    SELECT FROM rollup_identity r WHERE r.identity_uuid = ANY($1::uuid[])
-    ORDER BY r.identity_uuid, r.day, r.cell_id, r.band FOR UPDATE
-"""
 _OWN = {
     Anchor.IDENTITY: "t.attacker_uuid IS NULL AND t.identity_uuid = ANY($1::uuid[])",
     Anchor.ATTACKER: "t.attacker_uuid = ANY($1::uuid[])",
@@ -140,26 +132,6 @@ _LEAVE_ANCHORS = """
     SELECT * FROM unnest($1::text[], $2::uuid[]) AS u (anchor, uuid) ORDER BY u.anchor, u.uuid
     ON CONFLICT DO NOTHING
 """
-
-
-async def hold_attackers(connection: Any, attackers: Sequence[UUID]) -> dict[UUID, Effect]:
-    """Let nobody else write tags of some attackers until the transaction ends.
-
-    Writers hold the same rows before they count, in the same order.
-
-    Returns:
-        The effect on each that is known.
-    """
-    held = await connection.fetch(_HOLD_ATTACKERS, attackers)
-    return {uuid: Effect(amount, ceiling) for uuid, amount, ceiling in held}
-
-
-async def hold(connection: Any, attackers: Sequence[UUID], identities: Sequence[UUID]) -> None:
-    """Let the roll-ups of some anchors stay as they are until the transaction ends."""
-    if attackers:
-        await hold_attackers(connection, attackers)
-    if identities:
-        await connection.execute(_HOLD_IDENTITY_ROWS, identities)
 
 
 async def differences(

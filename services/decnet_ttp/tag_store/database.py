@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,8 @@ class Database(Pool):
     """
 
     def __init__(self, database_url: str, *, max_connections: int = 8) -> None:
+        #: Held by counts beside writers, each of which takes two connections.
+        self.counting = asyncio.Lock()
         super().__init__(
             database_url,
             schema=SCHEMA,

@@ -13,16 +13,17 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from decnet_ttp.tag_store.attacker_locks import hold_to_change
 from decnet_ttp.tag_store.contributions import (
     Anchor,
     Difference,
     apply,
     differences,
-    hold,
     recontribute,
 )
 from decnet_ttp.tag_store.database import Database
-from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
+from decnet_ttp.tag_store.effects import EFFECTIVE, NO_EFFECT, TAG_EFFECT, Effect
+from decnet_ttp.tag_store.live_counts import Counted, Task, count_beside_writers
 from decnet_ttp.tag_store.recount import TAG_CELL, TAG_LIVE, tag_figures, tag_key
 from decnet_ttp.tag_store.rollup_counts import Count
 
@@ -70,13 +71,10 @@ _NOTE = """
 _FORGET = "DELETE FROM anchor_recounts WHERE anchor = $1 AND uuid = ANY($2::uuid[])"
 _NOTED = "SELECT anchor, uuid FROM anchor_recounts ORDER BY anchor, uuid"
 # A row's xmin changes with every write, so it tells whether any happened since.
-_SIGNATURE = {
-    anchor: f"""
+_SIGNATURE = """
     SELECT count(*), md5(string_agg(r.xmin::text, ' ' ORDER BY r.day, r.cell_id, r.band))
-    FROM rollup_{anchor} r WHERE r.{anchor}_uuid = $1
-"""  # noqa: S608 - texts of ours; values are parameters
-    for anchor in Anchor
-}
+    FROM rollup_identity r WHERE r.identity_uuid = $1
+"""
 
 _Key = tuple[UUID, int, int, int]
 
@@ -102,7 +100,7 @@ async def delete_tags(connection: Any, uuids: Sequence[UUID]) -> int:
         [attacker for attacker, _ in rows if attacker is not None],
         [identity for _, identity in rows if identity is not None],
     )
-    await hold(connection, *anchors)
+    await hold_to_change(connection, *anchors)
     many = {
         anchor: {
             row[0] for row in await connection.fetch(_MANY[anchor], anchors.of(anchor), MANY_TAGS)
@@ -162,19 +160,35 @@ async def settle_anchors(database: Database) -> None:
 
 
 async def _settle(database: Database, anchor: Anchor, who: UUID) -> None:
+    if anchor is Anchor.ATTACKER and await _settle_attacker(database, who):
+        return
     held = ([who], []) if anchor is Anchor.ATTACKER else ([], [who])
-    for _ in range(_FREE_LOOKS):
+    for _ in range(_FREE_LOOKS if anchor is Anchor.IDENTITY else 0):
         async with database.connection() as connection:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                before = await connection.fetchrow(_SIGNATURE[anchor], who)
+                before = await connection.fetchrow(_SIGNATURE, who)
                 seen = await differences(connection, anchor, [who])
             async with connection.transaction():
-                await hold(connection, *held)
-                if await connection.fetchrow(_SIGNATURE[anchor], who) == before:
+                await hold_to_change(connection, *held)
+                if await connection.fetchrow(_SIGNATURE, who) == before:
                     await apply(connection, seen)
                     await connection.execute(_FORGET, anchor.value, [who])
                     return
     async with database.connection() as connection, connection.transaction():
-        await hold(connection, *held)
+        await hold_to_change(connection, *held)
         await recontribute(connection, *held)
         await connection.execute(_FORGET, anchor.value, [who])
+
+
+async def _settle_attacker(database: Database, who: UUID) -> bool:
+    async def in_force(_connection: Any, effect: Effect | None) -> Effect:
+        return effect or NO_EFFECT
+
+    async def forget(connection: Any, _effect: Effect) -> None:
+        await connection.execute(_FORGET, Anchor.ATTACKER.value, [who])
+
+    for _ in range(_FREE_LOOKS):
+        counted = await count_beside_writers(database, who, Task(in_force, forget))
+        if counted is not Counted.DISTURBED:
+            return counted is Counted.DONE
+    return False

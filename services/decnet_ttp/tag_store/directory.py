@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
 from decnet_ttp.core.addresses import attacker_uuid
 from decnet_ttp.tag_store.database import Database
-from decnet_ttp.tag_store.directory_sql import Sightings, widen
+from decnet_ttp.tag_store.directory_sql import Sightings, hold_changing, widen
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 
 # Keyed by our text of the address: PostgreSQL writes some of IPv6 otherwise.
@@ -115,6 +115,7 @@ class Directory:
             missing = {ip: attacker_uuid(ip) for ip in addresses if ip not in found}
             if missing and create_missing:
                 spans = _spans(sightings)
+                await hold_changing(connection, _seen(sightings, found), addressed=missing.values())
                 await connection.execute(_GIVE_ADDRESS, list(missing.values()), list(missing))
                 await connection.execute(
                     _CREATE,
@@ -125,13 +126,7 @@ class Directory:
                 )
                 for ip, uuid, identity in await connection.fetch(_FIND, list(missing)):
                     found[ip] = Resolved(uuid, identity)
-            seen = Sightings()
-            for sighting in sightings:
-                attacker = found.get(sighting.ip)
-                times = [t for t in (sighting.first_seen, sighting.last_seen) if t is not None]
-                if attacker is not None and times:
-                    seen.add(attacker.uuid, min(times), max(times))
-            await widen(connection, seen)
+            await widen(connection, _seen(sightings, found))
         return found
 
     async def identities_of(self, attackers: Collection[UUID]) -> dict[UUID, UUID]:
@@ -174,6 +169,17 @@ class Directory:
         """Return one attacker, None when there is none."""
         rows = await self._database.fetch(_ONE, 1, uuid)
         return AttackerRow(*rows[0]) if rows else None
+
+
+def _seen(sightings: Sequence[Sighting], found: Mapping[str, Resolved]) -> Sightings:
+    """Return when those attackers were seen that are found."""
+    seen = Sightings()
+    for sighting in sightings:
+        attacker = found.get(sighting.ip)
+        times = [t for t in (sighting.first_seen, sighting.last_seen) if t is not None]
+        if attacker is not None and times:
+            seen.add(attacker.uuid, min(times), max(times))
+    return seen
 
 
 def _spans(sightings: Sequence[Sighting]) -> dict[str, tuple[int | None, int | None]]:

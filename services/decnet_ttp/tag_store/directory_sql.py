@@ -53,6 +53,20 @@ _LINK = """
     FROM loose l WHERE a.uuid = l.uuid AND a.identity_uuid IS NULL AND a.linked_at IS NULL
 """
 
+# Rows that are changed by more than one of the statements here and in `records`.
+_HOLD_CHANGING = """
+    SELECT FROM attackers a
+    LEFT JOIN unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])
+        AS u (uuid, first_seen, last_seen) ON u.uuid = a.uuid
+    WHERE a.uuid = ANY($1::uuid[] || $4::uuid[] || $5::uuid[]) AND (
+        u.first_seen < a.first_seen OR u.last_seen > a.last_seen
+        OR (a.uuid = ANY($4::uuid[]) AND a.identity_uuid IS NULL AND a.linked_at IS NULL)
+        OR (a.uuid = ANY($5::uuid[]) AND a.ip IS NULL)
+    )
+    ORDER BY a.uuid
+    FOR NO KEY UPDATE OF a
+"""
+
 
 class Sightings:
     """When attackers were seen, first and last, in ticks."""
@@ -72,6 +86,11 @@ class Sightings:
         """Who was seen."""
         return list(self._seen)
 
+    def join(self, other: Sightings) -> None:
+        """Take in what another one has."""
+        for attacker, span in other._seen.items():
+            self.add(attacker, *span)
+
     def columns(self) -> tuple[list[UUID], list[int], list[int]]:
         """Return uuids, first and last times, as parallel lists."""
         return (
@@ -79,6 +98,26 @@ class Sightings:
             [first for first, _ in self._seen.values()],
             [last for _, last in self._seen.values()],
         )
+
+
+async def hold_changing(
+    connection: Any,
+    sightings: Sightings,
+    *,
+    links: Collection[UUID] = (),
+    addressed: Collection[UUID] = (),
+) -> None:
+    """Lock the attackers that several statements are going to change, all in one order.
+
+    Writers that each took them in several passes could wait for each other in a ring.
+
+    Args:
+        connection: Where.
+        sightings: What `widen` is going to be called with.
+        links: Whom `link_loose` is going to be called with.
+        addressed: Who is going to be given an address.
+    """
+    await connection.execute(_HOLD_CHANGING, *sightings.columns(), list(links), list(addressed))
 
 
 async def widen(connection: Any, sightings: Sightings) -> None:
@@ -140,6 +179,8 @@ async def note_anchors(connection: Any, sightings: Sightings, rows: Iterable[Tag
             identities.add(row.identity_uuid)
             if row.attacker_uuid is not None:
                 links.setdefault(row.attacker_uuid, row.identity_uuid)
-    await widen(connection, sightings)
     await make_identities(connection, identities)
+    if links:
+        await hold_changing(connection, sightings, links=links)
+    await widen(connection, sightings)
     await link_loose(connection, links)

@@ -42,17 +42,17 @@ _PUT = """
         OR excluded.last_seen > f.last_seen OR excluded.attributes > f.attributes
     RETURNING attacker_uuid, kind, xmax = 0 AS inserted
 """
+# Whom another one holds was seen again by it, and may stay.
 _TRIM = f"""
-    DELETE FROM attacker_facts f USING (
+    DELETE FROM attacker_facts WHERE ctid = ANY(ARRAY(SELECT f.ctid FROM attacker_facts f JOIN (
         SELECT o.attacker_uuid, o.kind, o.value_hash, row_number() OVER (
             PARTITION BY o.attacker_uuid, o.kind ORDER BY o.last_seen DESC, o.value_hash
         ) AS place
         FROM attacker_facts o
         JOIN (SELECT DISTINCT * FROM unnest($1::uuid[], $2::smallint[])) AS u (attacker_uuid, kind)
             ON o.attacker_uuid = u.attacker_uuid AND o.kind = u.kind
-    ) old
-    WHERE old.place > {MAX_PER_KIND} AND f.attacker_uuid = old.attacker_uuid
-        AND f.kind = old.kind AND f.value_hash = old.value_hash
+    ) old USING (attacker_uuid, kind, value_hash)
+    WHERE old.place > {MAX_PER_KIND} FOR UPDATE OF f SKIP LOCKED))
 """  # noqa: S608 - a constant of ours
 _LIST = """
     SELECT f.attacker_uuid, f.kind, f.value, f.count, f.first_seen, f.last_seen, f.attributes,

@@ -18,6 +18,7 @@ from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, Unavail
 from decnet_ttp.runtime.pacing import pause, unless_stopped
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.deletion import settle_anchors
+from decnet_ttp.tag_store.live_counts import forget_abandoned
 from decnet_ttp.tag_store.recount import SUMS
 
 #: How often the fleet is settled where something was left, in seconds.
@@ -174,6 +175,7 @@ class FleetSettling:
         await unless_stopped(stop, self._database.wait_opened())
         while not stop.is_set():
             try:
+                await forget_abandoned(self._database)
                 if (await self._database.fetch(_ANYTHING_LEFT))[0][0]:
                     await settle(self._database)
             except (AbortedError, ResourceExhaustedError, UnavailableError) as error:

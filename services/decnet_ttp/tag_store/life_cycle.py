@@ -10,6 +10,7 @@ from uuid import UUID
 
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
 from decnet_ttp.tag_store import scope_fold
+from decnet_ttp.tag_store.attacker_locks import hold_to_change
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.deletion import BATCH_TAGS, delete_tags, settle_anchors
 from decnet_ttp.tag_store.fleet_settling import settle
@@ -124,6 +125,7 @@ class LifeCycle:
         for identity in identities:
             deleted += await self._delete_all(_TAGS_OF_IDENTITY, identity)
         async with self._database.connection() as connection, connection.transaction():
+            await hold_to_change(connection, attackers)
             await scope_fold.hold(connection)
             for statement in _FORGET:
                 await connection.execute(statement, attackers)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from decnet_ttp.tag_store.directory_sql import Sightings, make_attackers
+from decnet_ttp.tag_store.directory_sql import Sightings, hold_changing, make_attackers, widen
 
 _GIVE_ADDRESS = """
     UPDATE attackers a SET ip = u.ip::inet
@@ -115,9 +115,18 @@ class SessionRow(NamedTuple):
 
 
 async def keep_attackers(
-    connection: Any, seen: Sequence[SeenAttacker], sessions: Sequence[SessionRow]
+    connection: Any,
+    seen: Sequence[SeenAttacker],
+    sessions: Sequence[SessionRow],
+    spoken_of: Sightings | None = None,
 ) -> None:
-    """Keep attackers with their addresses and decoys, and sessions; in the caller's transaction.
+    """Keep attackers with their times and addresses, in the caller's transaction.
+
+    Args:
+        connection: Where; nothing was written there before.
+        seen: The attackers.
+        sessions: Sessions that they were seen in.
+        spoken_of: Others who get a row when they have none.
 
     Raises:
         asyncpg.UniqueViolationError: Another writer gave one of the addresses away just now.
@@ -127,11 +136,26 @@ async def keep_attackers(
         sightings.add(each.uuid, each.first_seen, each.last_seen)
     for session in sessions:
         sightings.add(session.attacker_uuid, session.started_at, session.ended_at)
-    await make_attackers(connection, sightings)
+    everybody = Sightings()
+    everybody.join(sightings)
+    everybody.join(spoken_of or Sightings())
+    await make_attackers(connection, everybody, seen=False)
     # Of two that claim one address, the same one gets it whatever the order.
     addresses = {each.ip: each.uuid for each in sorted(seen, reverse=True) if each.ip}
     if addresses:
+        await hold_changing(connection, sightings, addressed=addresses.values())
+    await widen(connection, sightings)
+    if addresses:
         await connection.execute(_GIVE_ADDRESS, list(addresses.values()), list(addresses))
+
+
+async def keep_sessions(
+    connection: Any, seen: Sequence[SeenAttacker], sessions: Sequence[SessionRow]
+) -> None:
+    """Keep sessions, and the decoys that attackers were seen on; in the caller's transaction.
+
+    To be called last, since every writer comes by the decoys.
+    """
     reports: dict[tuple[str, UUID], SessionRow] = {}
     for session in sessions:
         key = (session.session_id, session.attacker_uuid)

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from decnet_ttp.core.errors import NotFoundError
 from decnet_ttp.tag_store import rollup_sql
-from decnet_ttp.tag_store.contributions import hold, leave_to_settle
+from decnet_ttp.tag_store.attacker_locks import hold_to_change
+from decnet_ttp.tag_store.contributions import leave_to_settle
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
 from decnet_ttp.tag_store.recount import TAG_CELL, tag_figures, tag_key
@@ -143,7 +144,7 @@ async def _mark(
     anchors = await connection.fetch(_ANCHORS, uuids)
     attackers = [attacker for attacker, _ in anchors if attacker is not None]
     identities = [identity for _, identity in anchors if identity is not None]
-    await hold(connection, attackers, identities)
+    await hold_to_change(connection, attackers, identities)
     sign = 1 if after is None else -1
     counts = RollupCounts({}, {}, {}, {})
     total = 0

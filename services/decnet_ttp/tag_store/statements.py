@@ -29,6 +29,8 @@ from decnet_ttp.tag_store.identities import hold_merges, set_root
 _NOBODY = UUID(int=0)
 
 _NOW = "SELECT now()"
+# Both statements that follow take some of these, each in one order.
+_HOLD = "SELECT FROM attackers WHERE uuid = ANY($1::uuid[]) ORDER BY uuid FOR NO KEY UPDATE"
 _STATE_MEMBERS = f"""
     WITH stated AS (
         SELECT a.uuid, u.identity_uuid, u.at
@@ -125,6 +127,8 @@ async def _keep_members(
     await make_attackers(connection, sightings, seen=False)
     await make_identities(connection, identities)
     changed: list[Any] = []
+    if stated and loose:
+        await connection.execute(_HOLD, [*stated, *loose])
     if stated:
         changed = await connection.fetch(
             _STATE_MEMBERS,

@@ -15,12 +15,12 @@ from decnet_ttp.core.addresses import canonical_ip
 from decnet_ttp.core.errors import AbortedError, InvalidArgumentError
 from decnet_ttp.tag_store.campaign_statements import CampaignStatement, MergeStatement
 from decnet_ttp.tag_store.database import Database
-from decnet_ttp.tag_store.directory_sql import Sightings, make_attackers
+from decnet_ttp.tag_store.directory_sql import Sightings
 from decnet_ttp.tag_store.fact_servicer import read_fact, read_intel, read_optional_time
 from decnet_ttp.tag_store.facts import FactRow, put_facts
 from decnet_ttp.tag_store.fields import check_text, parse_uuid
 from decnet_ttp.tag_store.intel import IntelRow, put_intel
-from decnet_ttp.tag_store.records import SeenAttacker, SessionRow, keep_attackers
+from decnet_ttp.tag_store.records import SeenAttacker, SessionRow, keep_attackers, keep_sessions
 from decnet_ttp.tag_store.statements import MemberStatement, Statements, keep_statements
 from decnet_ttp.tag_store.ticks import from_epoch_seconds
 from decnet_ttp.v1 import directory_update_pb2 as pb
@@ -173,10 +173,10 @@ class UpdateServicer(DirectoryServiceServicer):
         async with self._database.connection() as connection:
             try:
                 async with connection.transaction():
-                    await make_attackers(connection, _spoken_of(facts, intel), seen=False)
+                    await keep_attackers(connection, seen, sessions, _spoken_of(facts, intel))
                     new_facts = await put_facts(connection, facts)
                     await put_intel(connection, intel)
-                    await keep_attackers(connection, seen, sessions)
+                    await keep_sessions(connection, seen, sessions)
             except asyncpg.UniqueViolationError as error:
                 raise AbortedError(
                     "another writer gave an address away; send the request again"

@@ -19,12 +19,13 @@ from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.tag_store import rollup_sql
 from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit
 from decnet_ttp.tag_store.announcements import encode_body
+from decnet_ttp.tag_store.attacker_locks import share_attackers
 from decnet_ttp.tag_store.batch import MAX_TAGS, Batch, MessageTags, TagRow, TagShapes
 from decnet_ttp.tag_store.cells import Cells
-from decnet_ttp.tag_store.contributions import hold_attackers
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory_sql import make_attackers, note_anchors, sightings_of
 from decnet_ttp.tag_store.figures import Tally
+from decnet_ttp.tag_store.live_counts import leave_additions, read_effects
 from decnet_ttp.tag_store.outbox_gauge import OutboxGauge
 from decnet_ttp.tag_store.rollup_counts import count_rows
 from decnet_ttp.v1 import tag_pb2
@@ -171,19 +172,23 @@ class TagWriter:
         silent: bool,
     ) -> tuple[list[TagRow], int, int]:
         async with connection.transaction():
+            await share_attackers(
+                connection, {row.attacker_uuid for row in rows if row.attacker_uuid is not None}
+            )
             new = await insert(connection, rows)
             if not new:
                 return [], 0, 0
             sightings = sightings_of(new)
             await make_attackers(connection, sightings, seen=False)
-            # Held from here on: what counts is the effect on them, and nobody changes it meanwhile.
-            effects = await hold_attackers(connection, sightings.attackers)
-            effects = {uuid: effect for uuid, effect in effects.items() if effect.amount}
-            await rollup_sql.add(connection, count_rows(new, cells, effects))
+            effects, runs = await read_effects(connection, sightings.attackers)
             await note_anchors(connection, sightings, new)
-            if silent:
-                return new, 0, 0
-            return new, *await _fill_outbox(connection, batch, rows, new, self._limit)
+            told = (0, 0)
+            if not silent:
+                told = await _fill_outbox(connection, batch, rows, new, self._limit)
+            await leave_additions(connection, new, cells, runs)
+            # Last, since writers of one attacker wait for each other at its rows.
+            await rollup_sql.add(connection, count_rows(new, cells, effects))
+            return new, *told
 
 
 def _count_origins(batch: Batch, inserted: Sequence[TagRow]) -> Counter[str]:
