@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from decnet_ttp.matching.atoms import Atom, exact_text
 from decnet_ttp.matching.conditions import ConditionTree
 from decnet_ttp.matching.fields import (
+    EXTRA_PREFIX,
     MAX_HAYSTACK_CHARS,
     Reader,
     Scalar,
@@ -91,7 +92,17 @@ def span_of(atom: Atom, field: str, value: Scalar) -> Span:
 class _FieldGroup:
     """All atoms that read one field of one kind."""
 
-    __slots__ = ("exact", "exact_folded", "expressions", "field", "patterns", "predicates", "read")
+    __slots__ = (
+        "_looked_up",
+        "exact",
+        "exact_folded",
+        "expressions",
+        "field",
+        "patterns",
+        "predicates",
+        "read",
+        "sent_only",
+    )
 
     def __init__(
         self, kind: str, field: str, atoms: Sequence[Atom], previous: _FieldGroup | None
@@ -111,6 +122,9 @@ class _FieldGroup:
                 index = self.exact_folded if atom.key.ignore_case else self.exact
                 for value in atom.exact:
                     index.setdefault(value, []).append(atom)
+        self._looked_up = bool(self.exact or self.exact_folded)
+        parts = parts_read(kind, field)
+        self.sent_only = all(part.startswith(EXTRA_PREFIX) for part in parts)
         self.patterns: PatternSet | None = None
         if self.expressions:
             older = previous.patterns if previous is not None else None
@@ -121,29 +135,35 @@ class _FieldGroup:
     ) -> None:
         """Add the atoms that hold on this field of an event."""
         for value in self.read(payload, event):
-            hit = (self.field, value)
-            if self.patterns is not None and isinstance(value, str):
-                expressions = self.expressions
-                for expression in self.patterns.match(value[:MAX_HAYSTACK_CHARS].encode()):
-                    for atom in expressions[expression]:
-                        hits.setdefault(atom, hit)
-            if self.exact or self.exact_folded:
-                self._collect_exact(value, hit, hits)
+            if isinstance(value, str):
+                self._collect_text(value, hits)
+            elif self._looked_up:
+                self._collect_exact(value, exact_text(value), hits)
             for holds, atom in self.predicates:
                 if holds(value):
-                    hits.setdefault(atom, hit)
+                    hits.setdefault(atom, (self.field, value))
+
+    def _collect_text(self, value: str, hits: dict[Atom, tuple[str, Scalar]]) -> None:
+        if self.patterns is not None:
+            found = self.patterns.match(value[:MAX_HAYSTACK_CHARS].encode())
+            if found:
+                hit = (self.field, value)
+                for expression in found:
+                    for atom in self.expressions[expression]:
+                        hits.setdefault(atom, hit)
+        if self._looked_up:
+            self._collect_exact(value, value, hits)
 
     def _collect_exact(
-        self, value: Scalar, hit: tuple[str, Scalar], hits: dict[Atom, tuple[str, Scalar]]
+        self, value: Scalar, text: str | None, hits: dict[Atom, tuple[str, Scalar]]
     ) -> None:
-        text = exact_text(value)
         if text is None:
             return
         for atom in self.exact.get(text, ()):
-            hits.setdefault(atom, hit)
+            hits.setdefault(atom, (self.field, value))
         if self.exact_folded:
             for atom in self.exact_folded.get(text.casefold(), ()):
-                hits.setdefault(atom, hit)
+                hits.setdefault(atom, (self.field, value))
 
 
 class Member(NamedTuple):
@@ -169,7 +189,7 @@ class KindEvaluator:
         previous: An older evaluator of the kind, whose pattern sets are used again.
     """
 
-    __slots__ = ("_always", "_groups", "_kind", "_member", "_rules", "_touching")
+    __slots__ = ("_always", "_groups", "_kind", "_member", "_rules", "_touching", "_typed")
 
     def __init__(
         self,
@@ -196,6 +216,10 @@ class KindEvaluator:
             _FieldGroup(kind, field, list(atoms), older.get(field))
             for field, atoms in by_field.items()
         )
+        # Most events have nothing beside their typed fields.
+        self._typed = tuple(
+            group for group in self._groups if self._member == "other" or not group.sent_only
+        )
 
     @property
     def groups(self) -> dict[str, _FieldGroup]:
@@ -211,7 +235,7 @@ class KindEvaluator:
         """Return the rules that fire and the steps that are taken, in order."""
         payload = getattr(event, self._member)
         hits: dict[Atom, tuple[str, Scalar]] = {}
-        for group in self._groups:
+        for group in self._groups if event.HasField("extra") else self._typed:
             group.collect(payload, event, hits)
         if not hits and not self._always:
             return []

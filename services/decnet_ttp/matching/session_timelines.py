@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
 
 from decnet_ttp.matching.atoms import exact_text
@@ -42,6 +45,11 @@ class StepMet(NamedTuple):
     step: StepOf
 
 
+_Taken = tuple[Sequence[StepMet], event_pb2.Event, int]
+_STEP: Final[Callable[[StepMet], StepOf]] = attrgetter("step")
+_STEPS: Final[Callable[[_Taken], Sequence[StepMet]]] = itemgetter(0)
+
+
 @dataclass(slots=True)
 class _Gathered:
     """What the parts of a session come to for one rule.
@@ -49,39 +57,37 @@ class _Gathered:
     Attributes:
         rule: The rule.
         timeline: Its timeline.
-        counts: Parts that meet each step.
         session: Whether the session itself fulfils what it must.
-        hits: The parts, once they are asked for.
+        hits: The parts that meet its steps.
     """
 
     rule: rule_pb2.Rule
     timeline: Timeline
-    counts: list[int]
     session: bool = False
     hits: list[Hit] = field(default_factory=list)
 
-    @property
-    def possible(self) -> bool:
-        """Whether there are parts enough for each step, in whatever order and time they came."""
-        if self.timeline.session is not None and not self.session:
-            return False
-        return all(
-            count >= step.at_least
-            for count, step in zip(self.counts, self.timeline.steps, strict=True)
-        )
+    def outcome(self, *, silent: bool) -> TimelineResult:
+        """Return how the session went.
+
+        Args:
+            silent: Whether the steps are told even if the rule does not fire.
+        """
+        matched, steps = take_steps(self.timeline, self.hits, silent=silent)
+        fulfilled = self.timeline.session is None or self.session
+        return TimelineResult(self.rule, matched and fulfilled, steps)
 
 
 class SessionTimelines:
     """Gathers the hits of one session for all rules with a timeline, then tells which fire.
 
     Most sessions meet a step of many rules and take all steps of none. So parts are only counted at
-    first; their times are read for the rules that have parts enough.
+    first; their times are read for the timelines that have parts enough.
     """
 
     __slots__ = ("_taken",)
 
     def __init__(self) -> None:
-        self._taken: list[tuple[Sequence[StepMet], event_pb2.Event, int]] = []
+        self._taken: list[_Taken] = []
 
     def __bool__(self) -> bool:
         """Whether any step was met."""
@@ -106,61 +112,57 @@ class SessionTimelines:
 
         A caller that has other things to do may do them in between.
         """
-        gathered = self._count()
-        possible = {rule_id: each for rule_id, each in gathered.items() if each.possible}
+        possible = self._possible()
         if not possible:
             return
-        self._read(possible)
-        for _, found in sorted(possible.items()):
-            matched, steps = take_steps(found.timeline, found.hits)
-            yield TimelineResult(found.rule, True, steps) if matched else None
+        for _, found in sorted(self._read(possible).items()):
+            result = found.outcome(silent=False)
+            yield result if result.matched else None
 
     def result(self, rule: rule_pb2.Rule, timeline: Timeline) -> TimelineResult:
         """Return how the session went by one rule, whether it fires or not."""
-        empty = _Gathered(rule, timeline, [0] * len(timeline.steps))
-        found = self._count().get(rule.rule_id, empty)
-        self._read({rule.rule_id: found})
-        matched, steps = take_steps(timeline, found.hits)
-        return TimelineResult(rule, matched and (timeline.session is None or found.session), steps)
+        found = self._read({timeline}).get(rule.rule_id, _Gathered(rule, timeline))
+        return found.outcome(silent=True)
 
-    def _count(self) -> dict[str, _Gathered]:
-        """Return how many parts each rule has for its steps, by its id."""
-        times: dict[int, int] = {}
-        met: dict[int, StepMet] = {}
-        for steps, _, _ in self._taken:
-            for each in steps:
-                key = id(each.step)
-                times[key] = times.get(key, 0) + 1
-                met[key] = each
+    def _possible(self) -> set[Timeline]:
+        """Return the timelines with parts enough for each step, in whatever order and time."""
+        times = Counter(map(_STEP, chain.from_iterable(map(_STEPS, self._taken))))
+        by_timeline: dict[Timeline, dict[int, int]] = {}
+        for step, count in times.items():
+            counts = by_timeline.get(step.timeline)
+            if counts is None:
+                counts = by_timeline[step.timeline] = {}
+            counts[step.number] = counts.get(step.number, 0) + count
+        return {timeline for timeline, counts in by_timeline.items() if _enough(timeline, counts)}
+
+    def _read(self, timelines: Container[Timeline]) -> dict[str, _Gathered]:
+        """Return what the parts come to for the rules with some timelines, by their ids."""
         gathered: dict[str, _Gathered] = {}
-        for key, (rule, step) in met.items():
-            found = gathered.get(rule.rule_id)
-            if found is None:
-                empty = [0] * len(step.timeline.steps)
-                found = gathered[rule.rule_id] = _Gathered(rule, step.timeline, empty)
-            if step.number == WHOLE_SESSION:
-                found.session = True
-            else:
-                found.counts[step.number] += times[key]
-        return gathered
-
-    def _read(self, gathered: Mapping[str, _Gathered]) -> None:
-        """Read the parts of some rules."""
         known_ns: dict[str, int] = {}
         for steps, event, position in self._taken:
             kind = event.source_kind
-            if kind not in _RANK:
-                continue
-            at_ns = _moment(event, known_ns.get(kind, 0))
-            known_ns[kind] = at_ns
+            at_ns = known_ns[kind] = _moment(event, known_ns.get(kind, 0))
             for rule, step in steps:
+                if step.timeline not in timelines:
+                    continue
                 found = gathered.get(rule.rule_id)
                 if found is None:
+                    found = gathered[rule.rule_id] = _Gathered(rule, step.timeline)
+                if step.number == WHOLE_SESSION:
+                    found.session = True
                     continue
                 key = _counted(step, kind, event, position)
                 if key is not None:
                     place = at_ns, _RANK[kind], position, step.number
                     found.hits.append(Hit(*place, key, event.source_id, event.told_before))
+        return gathered
+
+
+def _enough(timeline: Timeline, counts: Mapping[int, int]) -> bool:
+    # As many numbers as there are steps: each is met, and the session is where it matters.
+    if len(counts) < len(timeline.steps) + (timeline.session is not None):
+        return False
+    return all(counts[number] >= step.at_least for number, step in enumerate(timeline.steps))
 
 
 def _moment(event: event_pb2.Event, before_ns: int) -> int:

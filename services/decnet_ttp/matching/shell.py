@@ -41,6 +41,9 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+#: What makes more of a text than the words of one simple command.
+_SPECIAL: Final = re.compile(r"""['"\\$<>|&;()`#]|[^\S \t]""")
+
 _SUBSTITUTION: Final = re.compile(r"\$\(([^()]*)\)|`([^`]*)`")
 _IN_DOUBLE: Final = re.compile(r"\\([$`\"\\\n])")
 _BLANKS: Final = re.compile(r"\s+")
@@ -151,8 +154,13 @@ class _Reader:
 
     def read(self, text: str) -> None:
         """Add the lines of a text."""
+        if _SPECIAL.search(text) is None:
+            words = text.split()
+            if words:
+                self.take_words(words)
+            return
         position, end = 0, len(text)
-        match = _TOKEN.match
+        match, take = _TOKEN.match, self._take
         while position < end:
             token = match(text, position)
             if token is None:  # a blank of another kind, such as a form feed
@@ -160,17 +168,26 @@ class _Reader:
                 position += 1
                 continue
             position = token.end()
-            self._take(token.lastgroup or "", token[0])
+            kind = token.lastgroup
+            # Most of a command is words and blanks.
+            if kind == "word":
+                word = self._word
+                self._word = token[0] if word is None else word + token[0]
+            elif kind == "space":
+                if self._word is not None:
+                    self._end_word()
+            else:
+                take(kind, token[0])
         self._end_command()
         while self._open:
             self._close()
             self._end_command()
 
-    def _take(self, kind: str, found: str) -> None:
+    def _take(self, kind: str | None, found: str) -> None:
         match kind:
-            case "word" | "dollar":
+            case "dollar":
                 self._word = found if self._word is None else self._word + found
-            case "space" | "ifs":
+            case "ifs":
                 self._end_word()
             case "operator":
                 self._operate(found)

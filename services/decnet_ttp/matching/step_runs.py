@@ -71,12 +71,22 @@ class StepTaken:
         return bool(self.source_kind)
 
 
-def take_steps(timeline: Timeline, hits: Sequence[Hit]) -> tuple[bool, tuple[StepTaken, ...]]:
-    """Return whether hits, in any order, fulfil a timeline, and how they go at each step."""
-    return (_in_order if timeline.ordered else _in_any_order)(timeline, sorted(hits))
+def take_steps(
+    timeline: Timeline, hits: Sequence[Hit], *, silent: bool = True
+) -> tuple[bool, tuple[StepTaken, ...]]:
+    """Return whether hits, in any order, fulfil a timeline, and how they go at each step.
+
+    Args:
+        timeline: The timeline.
+        hits: The hits.
+        silent: Whether the steps are told when they do not fulfil it; else there are none then.
+    """
+    return (_in_order if timeline.ordered else _in_any_order)(timeline, sorted(hits), silent=silent)
 
 
-def _in_order(timeline: Timeline, hits: Sequence[Hit]) -> tuple[bool, tuple[StepTaken, ...]]:
+def _in_order(
+    timeline: Timeline, hits: Sequence[Hit], *, silent: bool
+) -> tuple[bool, tuple[StepTaken, ...]]:
     """Find the first part with which the steps were taken in order and in time.
 
     A part that was told with an earlier message fires nothing: it did so then.
@@ -107,7 +117,7 @@ def _in_order(timeline: Timeline, hits: Sequence[Hit]) -> tuple[bool, tuple[Step
         last = number == len(steps) - 1 and not hit.told_before
         if last and _within(timeline, chain.start_ns, hit.at_ns):
             return True, _told(timeline, counts, chain, done)
-    return False, _told(timeline, counts, None, done)
+    return False, _told(timeline, counts, None, done) if silent else ()
 
 
 def _told(
@@ -144,7 +154,9 @@ def _within(timeline: Timeline, start_ns: int, end_ns: int) -> bool:
     return timeline.timespan_ns is None or end_ns - start_ns <= timeline.timespan_ns
 
 
-def _in_any_order(timeline: Timeline, hits: Sequence[Hit]) -> tuple[bool, tuple[StepTaken, ...]]:
+def _in_any_order(
+    timeline: Timeline, hits: Sequence[Hit], *, silent: bool
+) -> tuple[bool, tuple[StepTaken, ...]]:
     """Find the first part with which all steps were taken in time."""
     steps = timeline.steps
     recent: list[OrderedDict[int, int]] = [OrderedDict() for _ in steps]
@@ -168,6 +180,8 @@ def _in_any_order(timeline: Timeline, hits: Sequence[Hit]) -> tuple[bool, tuple[
         if new and not missing and _within(timeline, _start(recent), hit.at_ns):
             matched = True
             break
+    if not matched and not silent:
+        return False, ()
     start_ns = _start([ring for ring, hit in zip(recent, last, strict=True) if hit is not None])
     taken = (
         StepTaken(step.name, step.at_least, count)

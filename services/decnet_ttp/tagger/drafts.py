@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from decnet_ttp.tagger.lifter import Finding
 from decnet_ttp.tagger.rule_set import LiveRule, Target
@@ -86,25 +86,24 @@ def write_tags(
         tag = out.tags.add()
         confidence = min(target.confidence * factor, ceiling)
         _fill(tag, event.source_kind, finding, live.rule, target, confidence, release)
-        _stamp(tag, event)
+        tag.source_id = event.source_id
+        if event.HasField("observe_time"):
+            tag.observe_time.CopyFrom(event.observe_time)
     return made
 
 
 def write_again(
-    out: tag_pb2.TagGroup, event: event_pb2.Event, drafts: tuple[tag_pb2.TagDraft, ...]
+    out: tag_pb2.TagGroup, event: event_pb2.Event, drafts: Iterable[tag_pb2.TagDraft]
 ) -> None:
     """Write tags that were made before, for another event."""
+    source_id = event.source_id
+    moment = event.observe_time if event.HasField("observe_time") else None
     for draft in drafts:
         tag = out.tags.add()
         tag.CopyFrom(draft)
-        _stamp(tag, event)
-
-
-def _stamp(tag: tag_pb2.TagDraft, event: event_pb2.Event) -> None:
-    tag.source_id = event.source_id
-    if event.HasField("observe_time"):
-        tag.observe_time.seconds = event.observe_time.seconds
-        tag.observe_time.nanos = event.observe_time.nanos
+        tag.source_id = source_id
+        if moment is not None:
+            tag.observe_time.CopyFrom(moment)
 
 
 def write_shift(out: tag_pb2.TagGroup, event: event_pb2.Event, finding: Finding) -> None:

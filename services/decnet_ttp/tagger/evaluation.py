@@ -168,23 +168,20 @@ class Evaluation:
         position: int,
     ) -> None:
         """Evaluate an event: take its steps, write its tags, name what failed."""
-        lifted_by, failed = lifters.lift(event)
+        lifted, failed = lifters.lift(event)
         for each in failed:
             self._failures.report(each, answers.group, event, batch.response)
-        for lifted in lifted_by:
-            if lifted.steps:
-                answers.timelines.take(lifted.steps, event, position)
-            # The tags of what was told before were made then.
-            if not lifted.findings or event.told_before:
-                continue
-            if lifted.recalled and self._plain(batch, event, lifted):
-                out = answers.out(batch.response, identity_only=False)
-                for drafts in lifted.drafts:
-                    write_again(out, event, drafts)
-                batch.again[lifted] = batch.again.get(lifted, 0) + 1
-                continue
-            for finding in lifted.findings:
-                self._settle(batch, answers, event, finding)
+        if lifted.steps:
+            answers.timelines.take(lifted.steps, event, position)
+        # The tags of what was told before were made then.
+        if not lifted.findings or event.told_before:
+            return
+        if lifted.recalled and self._plain(batch, event, lifted):
+            write_again(answers.out(batch.response, identity_only=False), event, lifted.drafts)
+            batch.again[lifted] = batch.again.get(lifted, 0) + 1
+            return
+        for finding in lifted.findings:
+            self._settle(batch, answers, event, finding)
 
     def _plain(self, batch: _Batch, event: event_pb2.Event, lifted: Lifted) -> bool:
         """Return whether findings give the same tags for every event; makes these once."""
@@ -195,17 +192,19 @@ class Evaluation:
             )
             if lifted.plain:
                 lifted.drafts = tuple(
-                    drafts_of(finding, live, event.source_kind, self._release)
+                    draft
                     for finding, live in zip(lifted.findings, lives, strict=True)
+                    for draft in drafts_of(finding, live, event.source_kind, self._release)
                 )
         return lifted.plain
 
     def _count_again(self, batch: _Batch) -> None:
         """Count what was found again."""
         for lifted, times in batch.again.items():
-            for finding, drafts in zip(lifted.findings, lifted.drafts, strict=True):
-                numbers = self._matched(batch, finding, times)
-                numbers.tags += times * len(drafts)
+            for finding in lifted.findings:
+                self._matched(batch, finding, times)
+            for draft in lifted.drafts:
+                batch.counted[draft.rule_id].tags += times
 
     async def _finish(self, batch: _Batch, answers: _Answers) -> None:
         """Settle the rules whose timeline the session of a group fulfils."""

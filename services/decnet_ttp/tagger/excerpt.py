@@ -102,7 +102,7 @@ class Lifted:
         recalled: Whether it was found again.
         plain: Whether the findings give the same tags whomever they are about and whenever they
             happened; None as long as nobody asked.
-        drafts: Then the tags of each finding, without what sets an event apart.
+        drafts: Then their tags, without what sets an event apart.
     """
 
     steps: tuple[StepMet, ...]
@@ -110,7 +110,7 @@ class Lifted:
     content_bytes: int = 0
     recalled: bool = False
     plain: bool | None = None
-    drafts: tuple[tuple[tag_pb2.TagDraft, ...], ...] = ()
+    drafts: tuple[tag_pb2.TagDraft, ...] = ()
 
     @property
     def size_bytes(self) -> int:

@@ -82,11 +82,10 @@ class KindLifting:
             everywhere = [fields for fields in unread.values() if fields is not None]
             self._excerpt = Excerpt(kind, frozenset.intersection(*everywhere))
 
-    def lift(self, event: event_pb2.Event) -> tuple[Iterable[Lifted], Iterable[Failed]]:
+    def lift(self, event: event_pb2.Event) -> tuple[Lifted, Sequence[Failed]]:
         """Run the lifters on an event, or remember what they gave on one that says the same."""
         if self._excerpt is None:
-            lifted, errors = _lift(self._others, event)
-            return (lifted,), errors
+            return _lift(self._others, event)
         content = self._excerpt.content(event)
         found = None if content is None else self._memory.get(content)
         failed: Sequence[Failed] = ()
@@ -100,9 +99,10 @@ class KindLifting:
                 found.content_bytes = len(content[1]) + len(content[2])
                 self._memory.put(content, found)
         if not self._others:
-            return (found,), failed
-        lifted, more = _lift(self._others, event)
-        return (found, lifted), (*failed, *more)
+            return found, failed
+        others, more = _lift(self._others, event)
+        steps, findings = found.steps + others.steps, found.findings + others.findings
+        return Lifted(steps, findings), (*failed, *more)
 
 
 def _lift(evaluators: Sequence[Named], event: event_pb2.Event) -> tuple[Lifted, Sequence[Failed]]:

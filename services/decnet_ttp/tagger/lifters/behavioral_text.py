@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from decnet_ttp.matching.pattern_set import compile_pattern
+from decnet_ttp.matching.pattern_set import PatternSet, compile_pattern
 
 #: Between two words of a statement: blanks and comments, which hide one word from the next.
 _GAP: Final = r"(?:\s|/\*[^*]*\*/)+"
@@ -40,21 +40,17 @@ class Labelled:
     """
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
-        self._patterns = [
-            (each.label, compile_pattern(f"(?im){each.expression}")) for each in patterns
-        ]
+        self._labels = [(f"(?im){each.expression}", each.label) for each in patterns]
+        self._patterns = PatternSet([expression for expression, _ in self._labels])
 
     def find(self, text: str) -> str | None:
         """Return the label of the first pattern that text contains."""
-        if not text:
-            return None
-        data = text.encode()
-        return next((label for label, each in self._patterns if each.search(data)), None)
+        return next(iter(self.find_all(text)), None)
 
     def find_all(self, text: str) -> list[str]:
         """Return the labels of all patterns that text contains."""
-        data = text.encode()
-        return [label for label, each in self._patterns if each.search(data)]
+        found = self._patterns.match(text.encode()) if text else ()
+        return [label for expression, label in self._labels if expression in found] if found else []
 
 
 #: Operations that destroy data. DROP TABLE is not among them: intruders drop the tables that they
