@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -63,8 +64,8 @@ def _names(kind: str) -> list[str]:
 
 
 @st.composite
-def payloads(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
-    kind = draw(st.sampled_from(KINDS))
+def payloads(draw: st.DrawFn, kinds: Sequence[str] = KINDS) -> tuple[str, dict[str, Any]]:
+    kind = draw(st.sampled_from(kinds))
     names = st.sampled_from(_names(kind)) | TEXTS
     return kind, draw(st.dictionaries(names, JSON, max_size=8))
 
@@ -168,7 +169,7 @@ CONTENT = st.builds(
 MARK = "xyzzymark"
 
 
-@given(payload=payloads().filter(lambda each: each[0] == "email"), content=CONTENT, subject=LINES)
+@given(payload=payloads(("email",)), content=CONTENT, subject=LINES)
 async def test_any_mail_gives_sound_evidence_and_none_of_its_words(
     rules: RuleSet,
     payload: tuple[str, dict[str, Any]],
