@@ -82,6 +82,25 @@ async def test_group_without_anchor_costs_only_itself(
     assert list(store.tags) == ["good#cmd0"]
 
 
+async def test_the_directory_is_told_of_sessions_and_facts(
+    parts: tuple[Submission, Tagger, Store],
+) -> None:
+    """And what it refuses costs only the group that says it."""
+    submission, _, store = parts
+    request = batch("a", "b", "c")
+    for group in request.groups:
+        group.session_id = f"session-{group.origin_id}"
+    request.groups[1].events[0].attacker_ip = "nowhere"
+    request.groups[0].events.add(source_kind="session", source_id="a").session.hassh = "0a" * 16
+    store.refused_session = "session-c"
+    results = (await submission.submit(request)).results
+    assert [bool(item.error) for item in results] == [False, True, True]
+    assert sorted(store.tags) == ["a#cmd0", "c#cmd0"]
+    (update,) = store.updates
+    assert [(each.session_id, each.command_count) for each in update.sessions] == [("session-a", 1)]
+    assert [fact.value for fact in update.facts] == ["0a" * 16]
+
+
 @pytest.mark.parametrize(
     ("request_", "field"),
     [

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from decnet_ttp.core.addresses import canonical_ip
 from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.ingest.batch import Upstream, sink_of
 from decnet_ttp.ingest.directory import Directory
+from decnet_ttp.ingest.directory_update import DirectoryUpdate
 from decnet_ttp.ingest.dispatch import Dispatcher
 from decnet_ttp.ingest.storing import insert_requests
+from decnet_ttp.ingest.submitted import group_payload, tell_group
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.v1 import event_pb2, ingest_service_pb2, tag_store_service_pb2_grpc
 
@@ -24,7 +27,7 @@ _INSERT_TIMEOUT_S = 60.0
 
 
 class Submission:
-    """Has submitted events anchored, tagged and stored.
+    """Has submitted events anchored, tagged and stored, and the directory told of them.
 
     A few batches are worked on at once, the others wait for their turn. A stream's next batch is
     not read before the one at hand is stored, so a slow stage slows its callers and fills nothing.
@@ -66,6 +69,7 @@ class Submission:
         upstreams = [_upstream(group) for group in request.groups]
         await self._directory.resolve(upstreams, attempts_s=_ATTEMPTS_S)
         errors: dict[str, str] = {}
+        told: list[tuple[Upstream, event_pb2.EventGroup]] = []
         requests = self._dispatcher.requests()
         sink = sink_of(requests)
         for group, upstream in zip(request.groups, upstreams, strict=True):
@@ -73,6 +77,7 @@ class Submission:
             if problem:
                 errors[group.origin_id] = problem
                 continue
+            told.append((upstream, group))
             for item in requests:
                 item.begin(upstream)
             for event in group.events:
@@ -97,6 +102,7 @@ class Submission:
             for counts in answer.origins:
                 inserted[counts.origin_id] += counts.inserted_count
                 known[counts.origin_id] += counts.known_count
+        await self._tell(told, errors)
         response = ingest_service_pb2.SubmitEventsResponse()
         for group in request.groups:
             response.results.add(
@@ -106,6 +112,27 @@ class Submission:
                 error=errors.get(group.origin_id, ""),
             )
         return response
+
+    async def _tell(
+        self,
+        told: Sequence[tuple[Upstream, event_pb2.EventGroup]],
+        errors: dict[str, str],
+    ) -> None:
+        """Tell the directory what the groups say; one that it refuses costs only itself."""
+        try:
+            await self._update(told)
+        except InvalidArgumentError:
+            for pair in told:
+                try:
+                    await self._update([pair])
+                except InvalidArgumentError as error:
+                    errors.setdefault(pair[0].origin_id, f"the directory refuses it: {error}")
+
+    async def _update(self, told: Iterable[tuple[Upstream, event_pb2.EventGroup]]) -> None:
+        update = DirectoryUpdate()
+        for upstream, group in told:
+            tell_group(upstream, group, update)
+        await self._directory.update(update, attempts_s=_ATTEMPTS_S)
 
 
 def _check(request: ingest_service_pb2.SubmitEventsRequest) -> None:
@@ -131,11 +158,13 @@ def _upstream(group: event_pb2.EventGroup) -> Upstream:
     return Upstream(
         origin_id=group.origin_id,
         topic="",
-        payload={"session_id": group.session_id, "decky_id": group.decky_id},
+        payload=group_payload(group),
         size_bytes=group.ByteSize(),
         ip=canonical_ip(address) or "",
         attacker_uuid=group.anchor.attacker_uuid,
         identity_uuid=group.anchor.identity_uuid,
+        names_attacker=bool(group.anchor.attacker_uuid),
+        names_identity=bool(group.anchor.identity_uuid),
     )
 
 
