@@ -65,7 +65,7 @@ def encode_body(
             "session_id": message.session_id,
             "decky_id": message.decky_id,
             "tags": [
-                (row.uuid, row.technique_id, row.sub_technique_id, row.rule_id, row.confidence)
+                (str(row.uuid), row.technique_id, row.sub_technique_id, row.rule_id, row.confidence)
                 for row in rows
             ],
             **({"silenced": silenced, "per_minute": per_minute} if silenced else {}),
@@ -74,6 +74,10 @@ def encode_body(
 
 
 def _tag_fields(tags: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    if len(tags) == 1:
+        # As below; most techniques of a message have one tag.
+        uuid, _, _, rule_id, confidence = tags[0]
+        return {"tag_uuids": [uuid], "rule_ids": [rule_id], "confidence_max": confidence}
     listed = [tag[0] for tag in tags[:MAX_TAG_UUIDS]]
     omitted = len(tags) - len(listed)
     return {

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 from decnet_ttp.core.errors import InvalidArgumentError
-from decnet_ttp.core.tags import CONFIDENCE_FLOOR, tag_uuid
+from decnet_ttp.core.tags import CONFIDENCE_FLOOR, tag_bytes
 from decnet_ttp.tag_store.fields import MAX_TEXT, check_text, parse_uuid
 from decnet_ttp.tag_store.ticks import to_ticks
 from decnet_ttp.v1 import tag_pb2
@@ -147,7 +149,7 @@ class Batch:
         self.repeated = 0
         self._next_seq = number * SEQ_PER_BATCH
         self._shapes = shapes
-        self._seen: set[int] = set()
+        self._seen: set[UUID] = set()
         self._uuids: dict[str, UUID] = {}
         self._by_origin: dict[tuple[str, UUID | None, UUID | None, str], MessageTags] = {}
 
@@ -202,10 +204,10 @@ class Batch:
             row = self._row(message, tag, confidence, path, index)
             if confidence < CONFIDENCE_FLOOR:
                 self.below_floor += 1
-            elif row.uuid.int in self._seen:
+            elif row.uuid in self._seen:
                 self.repeated += 1
             else:
-                self._seen.add(row.uuid.int)
+                self._seen.add(row.uuid)
                 self._next_seq += 1
                 message.rows.append(row)
 
@@ -245,8 +247,12 @@ class Batch:
                 f"{MAX_EVIDENCE_BYTES} are kept",
                 field=f"{group}.tags[{index}].evidence",
             )
+        uuid = tag_bytes(
+            source_kind, source_id, rule_id, rule_version, technique_id, sub_technique_id
+        )
         return TagRow(
-            tag_uuid(source_kind, source_id, rule_id, rule_version, technique_id, sub_technique_id),
+            # The driver's own UUID, which is made and compared in a fraction of the time.
+            pgproto.UUID(uuid),
             self._next_seq,
             message.attacker_uuid,
             message.identity_uuid,

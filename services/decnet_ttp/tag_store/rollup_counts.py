@@ -68,8 +68,10 @@ def _merge(target: dict[AnchorKey, Count], key: AnchorKey, confidence: float, se
         target[key] = Count(1, seen, seen, confidence)
         return
     count.count += 1
-    count.first_seen = min(count.first_seen, seen)
-    count.last_seen = max(count.last_seen, seen)
+    if seen < count.first_seen:
+        count.first_seen = seen
+    elif seen > count.last_seen:
+        count.last_seen = seen
     count.confidence_max = max(count.confidence_max, confidence)
 
 

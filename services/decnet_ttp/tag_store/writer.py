@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +27,7 @@ from decnet_ttp.tag_store.figures import Tally
 from decnet_ttp.tag_store.live_counts import leave_additions, read_effects
 from decnet_ttp.tag_store.outbox_gauge import OutboxGauge
 from decnet_ttp.tag_store.rollup_counts import count_rows
+from decnet_ttp.tag_store.tag_copy import copy_tags
 from decnet_ttp.v1 import tag_pb2
 
 #: Tags checked at one go before other calls get their turn.
@@ -111,11 +111,9 @@ class TagWriter:
         began_s = time.monotonic()
         batch = await self._prepare(groups)
         rows = [row for message in batch.messages for row in message.rows]
-        inserted: list[TagRow] = []
+        inserted: Sequence[TagRow] = []
         announced = held_back = 0
         if rows:
-            # Writers that take their rows in one order wait for each other, but never in a ring.
-            rows.sort(key=attrgetter("uuid.int"))
             cells = await self._cells.number(
                 {(row.tactic, row.technique_id, row.sub_technique_id) for row in rows}
             )
@@ -170,12 +168,12 @@ class TagWriter:
         insert: Any,
         *,
         silent: bool,
-    ) -> tuple[list[TagRow], int, int]:
+    ) -> tuple[Sequence[TagRow], int, int]:
         async with connection.transaction():
             await share_attackers(
                 connection, {row.attacker_uuid for row in rows if row.attacker_uuid is not None}
             )
-            new = await insert(connection, rows)
+            new = await insert(connection, batch.messages, rows)
             if not new:
                 return [], 0, 0
             sightings = sightings_of(new)
@@ -192,28 +190,32 @@ class TagWriter:
 
 
 def _count_origins(batch: Batch, inserted: Sequence[TagRow]) -> Counter[str]:
-    fresh = {row.uuid.int for row in inserted}
+    fresh = {row.uuid for row in inserted}
     counts: Counter[str] = Counter()
     for message in batch.messages:
-        counts[message.origin_id] += sum(row.uuid.int in fresh for row in message.rows)
+        counts[message.origin_id] += sum(row.uuid in fresh for row in message.rows)
     return counts
 
 
-async def _copy_new(connection: Any, rows: Sequence[TagRow]) -> list[TagRow]:
+async def _copy_new(
+    connection: Any, messages: Sequence[MessageTags], rows: Sequence[TagRow]
+) -> Sequence[TagRow]:
     """Copy the rows that are not there yet straight into the table, the cheapest way there is."""
-    known = {uuid.int for (uuid,) in await connection.fetch(_KNOWN, [row.uuid for row in rows])}
-    new = [row for row in rows if row.uuid.int not in known] if known else list(rows)
+    known = {uuid for (uuid,) in await connection.fetch(_KNOWN, [row.uuid for row in rows])}
+    new = [row for row in rows if row.uuid not in known] if known else rows
     if new:
-        await connection.copy_records_to_table("tags", records=new, columns=TagRow._fields)
+        await copy_tags(connection, "tags", messages, known=known)
     return new
 
 
-async def _copy_around_conflicts(connection: Any, rows: Sequence[TagRow]) -> list[TagRow]:
+async def _copy_around_conflicts(
+    connection: Any, messages: Sequence[MessageTags], rows: Sequence[TagRow]
+) -> Sequence[TagRow]:
     """Insert through a temporary table, which yields to whatever other writers do meanwhile."""
     await connection.execute(_MAKE_STAGE)
-    await connection.copy_records_to_table("tag_stage", records=rows, columns=TagRow._fields)
-    inserted = {uuid.int for (uuid,) in await connection.fetch(_FROM_STAGE)}
-    return [row for row in rows if row.uuid.int in inserted]
+    await copy_tags(connection, "tag_stage", messages)
+    inserted = {uuid for (uuid,) in await connection.fetch(_FROM_STAGE)}
+    return [row for row in rows if row.uuid in inserted]
 
 
 async def _fill_outbox(
@@ -229,12 +231,12 @@ async def _fill_outbox(
         How many messages tell of new tags, and how many new tags are held back.
     """
     everything = len(new) == len(rows)
-    fresh = set() if everything else {row.uuid.int for row in new}
+    fresh = set() if everything else {row.uuid for row in new}
 
     def new_of(message: MessageTags) -> list[TagRow]:
         if everything:
             return message.rows
-        return [row for row in message.rows if row.uuid.int in fresh]
+        return [row for row in message.rows if row.uuid in fresh]
 
     records = []
     announced = held_back = 0
