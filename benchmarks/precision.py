@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,15 +84,40 @@ class RuleTally:
     labelled: int = 0
     others: list[str | int] | None = None
 
-    def precision(self, wrong: Iterable[str]) -> float:
+    def precision(self, wrong: Iterable[str], sampled: int | None = None) -> float:
         """Return the share of rows that do what the rule says.
 
         Args:
             wrong: Ids of rows that were read and do not.
+            sampled: How many rows without the label were read; None for all of them.
         """
         others = self.others or []
         fired = self.labelled + len(others)
-        return 1 - len(set(others) & set(wrong)) / fired if fired else 1.0
+        amiss = len(set(others) & set(wrong)) * (len(others) / sampled if sampled else 1)
+        return 1 - amiss / fired if fired else 1.0
+
+
+def wilson(right: int, whole: int) -> tuple[float, float]:
+    """Return the bounds within which a share lies with 95 %, after Wilson (1927).
+
+    Args:
+        right: How many of those that were looked at are right.
+        whole: How many were looked at, at least one.
+    """
+    z = 1.959964
+    share, spread = right / whole, z * z / whole
+    middle = share + spread / 2
+    half = z * math.sqrt(share * (1 - share) / whole + spread / whole / 4)
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+def sample(rule_id: str, ids: Iterable[str | int], size: int) -> list[str | int]:
+    """Return the rows of a rule that are read where there are too many."""
+
+    def rank(row_id: str | int) -> str:
+        return hashlib.sha256(f"judged 1:{rule_id}:{row_id}".encode()).hexdigest()
+
+    return sorted(ids, key=rank)[:size]
 
 
 def _parent(technique: str) -> str:
@@ -107,10 +134,14 @@ def _wanted(row: Row, catalogue: Catalogue) -> frozenset[str]:
     return frozenset(found)
 
 
-async def _look(tagger: OfflineTagger, path: Path, catalogue: Catalogue) -> list[Seen]:
+async def _look(
+    tagger: OfflineTagger, path: Path, catalogue: Catalogue, only: Container[str | int] | None
+) -> list[Seen]:
     found = []
     with gzip.open(path) as lines:
         rows = [row_of(orjson.loads(line), str(path)) for line in lines]
+    if only is not None:
+        rows = [row for row in rows if row.id in only]
     for batch in in_batches(rows):
         for tagged in await tagger.tag(batch):
             emitted: dict[str, set[str]] = {}
@@ -127,11 +158,17 @@ async def _look(tagger: OfflineTagger, path: Path, catalogue: Catalogue) -> list
     return found
 
 
-def look(shared: Path) -> tuple[dict[str, list[Seen]], dict[str, float]]:
-    """Run the shipped rules over the corpora.
+def look(
+    shared: Path,
+    corpora: Mapping[str, str] = CORPORA,
+    only: Mapping[str, Container[str | int]] | None = None,
+) -> tuple[dict[str, list[Seen]], dict[str, float]]:
+    """Run the shipped rules over corpora.
 
     Args:
         shared: The folder of real inputs.
+        corpora: Paths within it by name.
+        only: Ids of the rows that matter, by name; None for all rows.
 
     Returns:
         What each row gave, by corpus, and the highest confidence of each rule.
@@ -141,8 +178,15 @@ def look(shared: Path) -> tuple[dict[str, list[Seen]], dict[str, float]]:
     rules = [each.message for each in pack.rules]
     tagger = OfflineTagger(rules, catalogue, ROOT / "rules")
     seen = {
-        name: asyncio.run(_look(tagger, shared / "data" / f"{path}.jsonl.gz", catalogue))
-        for name, path in CORPORA.items()
+        name: asyncio.run(
+            _look(
+                tagger,
+                shared / "data" / f"{path}.jsonl.gz",
+                catalogue,
+                None if only is None else only[name],
+            )
+        )
+        for name, path in corpora.items()
     }
     confidence = {
         rule.rule_id: max((each.confidence for each in rule.emissions), default=0.0)
@@ -172,7 +216,11 @@ def by_rule(
 
 
 def judged() -> dict[str, dict[str, Any]]:
-    """Return what was read by hand, by rule: `read` rows, and the ids of those that are `wrong`."""
+    """Return what was judged by hand, by rule.
+
+    `read` is how many rows fired it without its label, `wrong` has the ids of those that do not do
+    what it says, and `sampled`, where not all were read, says how many were.
+    """
     found: dict[str, dict[str, Any]] = yaml.safe_load(JUDGED.read_text(encoding="utf-8"))
     return found
 
@@ -199,16 +247,31 @@ def main() -> None:
             f"| {name} | {len(rows):,} | {_percent(tagged, len(rows))} | {len(labelled):,} | "
             f"{_percent(right, len(labelled))} | {_percent(right, labelled_tagged)} |"
         )
-    print("\n| rule | confidence | fired | bear its label | read | wrong | precision |")
-    print("|---|---|---|---|---|---|---|")
-    wrong = {rule_id: own["wrong"] for rule_id, own in judged().items()}
+    print("\n| rule | confidence | fired | bear its label | read | wrong | precision | 95 % |")
+    print("|---|---|---|---|---|---|---|---|")
+    known = judged()
     for rule_id, tally in sorted(by_rule(seen, confidence).items()):
-        others = len(tally.others or [])
-        own = set(wrong.get(rule_id, ())) & set(tally.others or [])
-        print(
-            f"| {rule_id} | {tally.confidence:.2f} | {tally.labelled + others} | "
-            f"{tally.labelled} | {others} | {len(own)} | {100 * tally.precision(own):.1f} % |"
-        )
+        print(_judgement(rule_id, tally, known.get(rule_id, {})))
+    # They build on this module.
+    from benchmarks import hold_out, mail_precision  # noqa: PLC0415
+    print()
+    hold_out.report(shared)
+    print()
+    mail_precision.report(shared)
+
+
+def _judgement(rule_id: str, tally: RuleTally, own: Mapping[str, Any]) -> str:
+    others = tally.others or []
+    sampled = own.get("sampled")
+    wrong = set(own.get("wrong", ())) & set(others)
+    looked_at = sampled or tally.labelled + len(others)
+    low, high = wilson(looked_at - len(wrong), looked_at)
+    read = f"{sampled} of {len(others)}" if sampled else len(others)
+    return (
+        f"| {rule_id} | {tally.confidence:.2f} | {tally.labelled + len(others)} | "
+        f"{tally.labelled} | {read} | {len(wrong)} | "
+        f"{100 * tally.precision(wrong, sampled):.1f} % | {100 * low:.0f} to {100 * high:.0f} |"
+    )
 
 
 if __name__ == "__main__":

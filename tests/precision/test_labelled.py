@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.precision import Seen, by_rule, judged, look
+from benchmarks.precision import Seen, by_rule, judged, look, sample
 
 JUDGED = judged()
 Looked = tuple[dict[str, list[Seen]], dict[str, float]]
@@ -31,7 +31,8 @@ def test_precision_is_what_the_confidence_promises(looked: Looked) -> None:
         if rule_id not in JUDGED or tally.confidence < 0.6:
             continue
         promised = 0.95 if tally.confidence >= 0.85 else 0.80
-        found = tally.precision(JUDGED[rule_id]["wrong"])
+        own = JUDGED[rule_id]
+        found = tally.precision(own["wrong"], own.get("sampled"))
         if found < promised:
             low[rule_id] = (tally.confidence, round(found, 3))
     assert low == {}
@@ -48,6 +49,16 @@ def test_what_fires_without_a_label_was_read(looked: Looked) -> None:
         if rule_id in tallies and len(tallies[rule_id].others or []) > own["read"]
     }
     assert unread == {}, "fired without a label, and read (tests/precision/judged.yaml)"
+
+
+@pytest.mark.shared
+def test_what_is_wrong_of_a_sample_is_in_the_sample(looked: Looked) -> None:
+    tallies = by_rule(*looked)
+    for rule_id, own in JUDGED.items():
+        if size := own.get("sampled"):
+            drawn = set(sample(rule_id, tallies[rule_id].others or [], size))
+            assert len(drawn) == size
+            assert set(own["wrong"]) <= drawn
 
 
 @pytest.mark.shared

@@ -24,9 +24,9 @@ ROWS: list[dict[str, Any]] = yaml.safe_load(
 )
 
 #: Rules that conditions alone decide and that this corpus speaks of.
-CONDITIONS = frozenset(f"R{number:04}" for number in (*range(79, 124), *range(160, 205)))
+CONDITIONS = frozenset(f"R{number:04}" for number in (*range(79, 124), *range(160, 208)))
 #: Of these, what administrators do as well: they say what a command does, not who does it.
-DUAL_USE = frozenset(f"R{number:04}" for number in range(179, 200))
+DUAL_USE = frozenset(f"R{number:04}" for number in (*range(179, 200), *range(205, 208)))
 
 
 @pytest.fixture(scope="module")

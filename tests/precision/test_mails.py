@@ -7,32 +7,17 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 import yaml
-
-from decnet_ttp.attack import load_catalogue
-from decnet_ttp.ingest.payloads import fill
-from decnet_ttp.rule_store.loader import load_pack
-from decnet_ttp.rule_store.vocabulary import Vocabulary
-from decnet_ttp.sources.eml import EmlSource
-from decnet_ttp.tagger.artifacts import Artifacts
-from decnet_ttp.tagger.evaluation import Evaluation
-from decnet_ttp.tagger.lifters.email import EmailLifter
-from decnet_ttp.tagger.messages import Messages
-from decnet_ttp.tagger.rule_set import RuleSet
-from decnet_ttp.v1 import event_pb2, scope_pb2, tagger_service_pb2
-from precision.corpora import ROOT
+from benchmarks.mail_precision import MailStack, mail_stack
 
 ROWS: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parent / "mails.yaml").read_text(encoding="utf-8")
 )
-ANCHOR = scope_pb2.Anchor(attacker_uuid="6f9619ff-8b86-5d01-b42d-00cf4fc964ff")
 #: Rules whose facts only other sensors tell than a mail's own headers and parts.
 TOLD_BY_SENSORS = {"R0131", "R0132", "R0142"}
 HIGH, MEDIUM = 0.85, 0.6
@@ -92,52 +77,22 @@ def message(row: dict[str, Any]) -> bytes:
     return mail.as_bytes()
 
 
-@dataclass
-class Stack:
-    """Importer and tagger over one artifacts root."""
-
-    folder: Path
-    rules: RuleSet
-    evaluation: Evaluation
-
-    async def tags(self, path: Path) -> dict[str, float]:
-        """Rules that fire on a mail, each with its highest confidence."""
-        source = EmlSource(decky="mail", attacker_ip="203.0.113.9", artifacts=self.folder)
-        request = tagger_service_pb2.TagEventsRequest()
-        for sent in source.read([str(path)]):
-            event = event_pb2.Event(source_id=sent.id)
-            fill(event, "email", orjson.loads(sent.payload), frozenset())
-            request.groups.add(origin_id=sent.id, anchor=ANCHOR, decky_id="mail", events=[event])
-        answer = await self.evaluation.tag(request, self.rules)
-        assert not answer.failures
-        assert not answer.unread_messages
-        found: dict[str, float] = {}
-        for tag in (tag for group in answer.groups for tag in group.tags):
-            found[tag.rule_id] = max(found.get(tag.rule_id, 0.0), tag.confidence)
-        return found
-
-
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    catalogue = load_catalogue()
-    loaded = load_pack([ROOT / "rules"], Vocabulary(catalogue), with_examples=False)
-    lifters = [EmailLifter()]
-    rules = RuleSet.empty().changed([each.message for each in loaded.rules], (), lifters, catalogue)
-    folder = tmp_path_factory.mktemp("artifacts")
-    with Messages(Artifacts(folder, max_bytes=2**25)) as messages:
-        yield Stack(folder, rules, Evaluation(lifters, attack_release="r", messages=messages))
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailStack]:
+    with mail_stack(tmp_path_factory.mktemp("artifacts")) as made:
+        yield made
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['subject']}-{row['from']}"[:50])
 async def test_mail_fires_exactly_its_rules(
-    stack: Stack, tmp_path: Path, row: dict[str, Any]
+    stack: MailStack, tmp_path: Path, row: dict[str, Any]
 ) -> None:
     path = tmp_path / "a.eml"
     path.write_bytes(message(row))
     assert sorted(await stack.tags(path)) == row["rules"]
 
 
-def test_every_rule_has_a_mail_and_near_misses_are_as_many(stack: Stack) -> None:
+def test_every_rule_has_a_mail_and_near_misses_are_as_many(stack: MailStack) -> None:
     assert stack.rules.rules.keys() - TOLD_BY_SENSORS == {
         rule_id for row in ROWS for rule_id in row["rules"]
     }
@@ -146,7 +101,7 @@ def test_every_rule_has_a_mail_and_near_misses_are_as_many(stack: Stack) -> None
 
 @pytest.mark.shared
 async def test_labelled_mails_bear_out_the_confidence_of_each_rule(
-    stack: Stack, shared_dir: Path
+    stack: MailStack, shared_dir: Path
 ) -> None:
     """Unwanted mail counts as right, wanted mail as wrong, of which nothing is said at all."""
     right: Counter[tuple[str, str]] = Counter()
