@@ -254,6 +254,7 @@ def main() -> None:
         print(_judgement(rule_id, tally, known.get(rule_id, {})))
     # They build on this module.
     from benchmarks import hold_out, mail_precision  # noqa: PLC0415
+
     print()
     hold_out.report(shared)
     print()
