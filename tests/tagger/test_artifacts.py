@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -49,6 +50,41 @@ def test_the_root_itself_may_be_named_by_a_link(root: Path, tmp_path: Path) -> N
     store(root, b"m")
     (tmp_path / "by-link").symlink_to(root)
     assert Artifacts(tmp_path / "by-link", max_bytes=100).read("mail-1", NAME) == b"m"
+
+
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Be nobody where the tests run as root, whom no mode keeps out."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("closed", ["mail-1/smtp", "mail-1", "."])
+def test_folders_that_the_tagger_may_not_enter_are_told_once(
+    caplog: pytest.LogCaptureFixture, closed: str
+) -> None:
+    """Their mails would wait for days, and nobody would know why."""
+    with TemporaryDirectory() as made:
+        root = Path(made)
+        store(root, b"m")
+        store(root, b"m", decky="mail-2")
+        for folder in (root, *root.rglob("*")):
+            folder.chmod(0o755)
+        (root / closed).chmod(0o600)
+        artifacts = Artifacts(root, max_bytes=100)
+        with ordinary_user():
+            found = [artifacts.deckies() for _ in range(3)]
+        assert found == [[] if closed == "." else ["mail-2"]] * 3
+        assert caplog.messages == ["mail folders closed to us"]
+        (root / closed).chmod(0o755)
+        assert artifacts.deckies() == ["mail-1", "mail-2"]
+    assert caplog.messages == ["mail folders closed to us"]
 
 
 @pytest.mark.parametrize(

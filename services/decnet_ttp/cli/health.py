@@ -89,7 +89,7 @@ def _ask(target: str, settings: Settings, timeout_s: float) -> str:
 def _credentials(settings: Settings) -> Any:
     import grpc
 
-    from decnet_ttp.runtime.certificates import read_pair, read_pem
+    from decnet_ttp.runtime.certificates import read_ca, read_pair
 
-    ca = read_pem(settings.tls_ca, "tls_ca") if settings.tls_ca else None
+    ca = read_ca(settings.tls_ca) if settings.tls_ca else None
     return grpc.ssl_channel_credentials(ca, *(read_pair(settings) or (None, None)))

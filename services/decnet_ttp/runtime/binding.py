@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 
-from decnet_ttp.runtime.certificates import read_pair, read_pem
+from decnet_ttp.runtime.certificates import read_ca, read_pair
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.listening import host_and_port, is_loopback
 
@@ -110,7 +110,7 @@ def _credentials(settings: Settings, *, mutual: bool) -> grpc.ServerCredentials 
     pair = read_pair(settings)
     if pair is None:
         return None
-    ca = read_pem(settings.tls_ca, "tls_ca") if settings.tls_ca and mutual else None
+    ca = read_ca(settings.tls_ca) if settings.tls_ca and mutual else None
     return grpc.ssl_server_credentials(
         [pair], root_certificates=ca, require_client_auth=ca is not None
     )

@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import re
+import ssl
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, NotFoundError, ServerError
 
+from decnet_ttp.runtime.certificates import bus_trust
 from decnet_ttp.runtime.config import Settings, SettingsError
 
 EVENTS_STREAM = "DECNET_EVENTS"
@@ -56,6 +58,13 @@ _DAY_S = 86_400.0
 
 #: What the server says to a wrong user or password, in lower case.
 _REFUSED = "authorization violation"
+_REFUSED_TEXT = (
+    "refuses the user or the password; correct them in its URL (DECNET_TTP_NATS_URL or --nats-url)"
+)
+_UNTRUSTED_TEXT = (
+    "shows a certificate that is not trusted ({}); name the certificate of its authority with "
+    "DECNET_TTP_TLS_CA, and use tls:// and a name that it carries"
+)
 
 _PLAIN_USER = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -73,14 +82,16 @@ class EnvelopeError(ValueError):
 
 
 class BusRefusedError(Exception):
-    """NATS refuses the user or the password; the text says which server, never the password."""
+    """NATS refuses us, or we its certificate; the text says which server, never the password.
 
-    def __init__(self, nats_url: str) -> None:
+    Args:
+        nats_url: URL of the server.
+        why: What is wrong, and the cure.
+    """
+
+    def __init__(self, nats_url: str, why: str) -> None:
         place = urlsplit(nats_url)
-        super().__init__(
-            f"NATS at {place.hostname}:{place.port} refuses the user or the password; correct "
-            "them in its URL (DECNET_TTP_NATS_URL or --nats-url)"
-        )
+        super().__init__(f"NATS at {place.hostname}:{place.port} {why}")
 
 
 def _read_json(data: bytes) -> Any:
@@ -188,7 +199,7 @@ def _inbox_prefix(nats_url: str) -> str:
 
 
 async def _connect(
-    client: Client, nats_url: str, refused: asyncio.Future[None], **options: Any
+    client: Client, nats_url: str, refused: asyncio.Future[str], **options: Any
 ) -> None:
     """Connect, and end when cancelled or refused.
 
@@ -205,7 +216,7 @@ async def _connect(
                 await asyncio.wait((connecting,), timeout=0.05)
             await client.close()
     if connecting.cancelled():
-        raise BusRefusedError(nats_url)
+        raise BusRefusedError(nats_url, refused.result())
     connecting.result()
 
 
@@ -218,26 +229,29 @@ async def connect_bus(
         settings: The URL.
         name: Name of the connection, as NATS shows it.
         pending: Publishes that may wait for their acknowledgement at once.
-        once_refused_give_up: A server that refuses the user or the password ends the waiting. A
-            service waits on, since its operator may be about to correct either side.
+        once_refused_give_up: A server that refuses the user or the password, or whose certificate
+            is not trusted, ends the waiting. A service waits on, since its operator may be about
+            to correct either side.
 
     Raises:
-        SettingsError: No URL is set.
+        SettingsError: No URL is set, or the authority's certificate cannot be used.
         BusRefusedError: The server refused, and that was to end the waiting.
     """
     if not settings.nats_url:
         raise SettingsError("DECNET_TTP_NATS_URL is not set; name a NATS server")
 
     told: set[str] = set()
-    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def on_error(error: Exception) -> None:
-        kind = type(error).__name__
+        kind, why = type(error).__name__, ""
         if _REFUSED in str(error).lower():
             # The client has no type of its own for it.
-            kind = "AuthorizationViolation"
-            if once_refused_give_up and not client.is_connected and not refused.done():
-                refused.set_result(None)
+            kind, why = "AuthorizationViolation", _REFUSED_TEXT
+        elif isinstance(error, ssl.SSLCertVerificationError):
+            why = _UNTRUSTED_TEXT.format(error.verify_message)
+        if why and once_refused_give_up and not client.is_connected and not refused.done():
+            refused.set_result(why)
         if refused.done() and not client.is_connected:
             return
         # Once per kind and outage: the client tries ten times a second.
@@ -268,6 +282,7 @@ async def connect_bus(
         ping_interval=5,
         max_outstanding_pings=2,
         pending_size=64 * 1024 * 1024,
+        tls=bus_trust(settings),
         error_cb=on_error,
         disconnected_cb=on_disconnect,
         reconnected_cb=on_reconnect,

@@ -27,6 +27,40 @@ def read_pem(path: Path, setting: str) -> bytes:
     return content
 
 
+def read_ca(path: Path) -> bytes:
+    """Return the certificates of the authorities that peers are checked against, in PEM.
+
+    Raises:
+        SettingsError: They cannot be read, or are none.
+    """
+    content = read_pem(path, "tls_ca")
+    try:
+        # The gRPC library takes what is none for a server that cannot be reached.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            cadata=content.decode(errors="replace")
+        )
+    except (ssl.SSLError, ValueError) as error:
+        raise SettingsError(
+            f"{path} holds no certificate that can be read; name another with {PREFIX}TLS_CA"
+        ) from error
+    return content
+
+
+def bus_trust(settings: Settings) -> ssl.SSLContext | None:
+    """Return what the bus is checked against: our authority beside those of the system.
+
+    None where no authority is set, or the URL asks for no TLS.
+
+    Raises:
+        SettingsError: The authority's certificate cannot be used.
+    """
+    if settings.tls_ca is None or not settings.nats_url.startswith("tls:"):
+        return None
+    context = ssl.create_default_context()
+    context.load_verify_locations(cadata=read_ca(settings.tls_ca).decode())
+    return context
+
+
 def read_pair(settings: Settings) -> tuple[bytes, bytes] | None:
     """Return key and certificate of this process in PEM; None where it has none.
 

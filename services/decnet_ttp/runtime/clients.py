@@ -11,7 +11,7 @@ import tenacity
 from decnet_ttp.core.errors import AbortedError, UnavailableError
 from decnet_ttp.runtime.bearer import read_token, senders
 from decnet_ttp.runtime.boundary import from_rpc_error
-from decnet_ttp.runtime.certificates import read_pair, read_pem
+from decnet_ttp.runtime.certificates import read_ca, read_pair
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.listening import host_and_port, is_loopback
 from decnet_ttp.runtime.server import MAX_MESSAGE_BYTES
@@ -80,7 +80,7 @@ def open_channel(target: str, settings: Settings) -> grpc.aio.Channel:
         )
     key, certificate = read_pair(settings) or (None, None)
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=read_pem(settings.tls_ca, "tls_ca"),
+        root_certificates=read_ca(settings.tls_ca),
         private_key=key,
         certificate_chain=certificate,
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import tomllib
@@ -298,12 +299,15 @@ def _from_file(path: str) -> dict[str, str]:
 
 
 def quieten_libraries() -> None:
-    """Keep the gRPC library from writing lines of its own to standard error.
+    """Keep libraries from writing lines of their own to standard error.
 
-    It tells there of every handshake that a stranger fails; who wants that sets GRPC_VERBOSITY.
-    Of no effect once the library is loaded.
+    The gRPC library tells there of every handshake that a stranger fails, unless GRPC_VERBOSITY is
+    set before it is loaded. The standard library warns of every stream over TLS that ends.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    logging.getLogger("asyncio").addFilter(
+        lambda record: not str(record.msg).startswith("returning true from eof_received()")
+    )
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

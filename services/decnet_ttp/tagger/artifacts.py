@@ -9,6 +9,7 @@ no link. What a name means can therefore not change between a check and its use.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import stat
@@ -33,6 +34,9 @@ _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEX
 #: A pipe in the place of a mail must not hold the reader up.
 _FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK_BYTES: Final = 1024 * 1024
+_CURE: Final = {"cure": "let the tagger's user read and enter <root>/<decky>/smtp"}
+
+_log = logging.getLogger(__name__)
 
 
 class Reason(StrEnum):
@@ -83,6 +87,7 @@ class Artifacts:
         self._max_bytes = max_bytes
         self.read_count = 0
         self.refused: Counter[str] = Counter()
+        self._closed: frozenset[str] = frozenset()
 
     def read(self, decky: str, stored_as: str) -> bytes:
         """Return the bytes of a stored mail.
@@ -103,7 +108,11 @@ class Artifacts:
         return data
 
     def deckies(self) -> list[str]:
-        """Return the decoys whose mails can be read now, in order."""
+        """Return the decoys whose mails can be read now, in order.
+
+        Folders that are there and closed to us are logged when they change: their mails would wait
+        for days, and nothing else would say why.
+        """
         if self._root is None:
             return []
         try:
@@ -113,15 +122,29 @@ class Artifacts:
                     for entry in entries
                     if _DECKY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
                 )
-        except OSError:
+        except OSError as error:
+            self._tell_closed({"."} if isinstance(error, PermissionError) else set())
             return []
-        held = (name for name in names if self._holds_mails(name))
-        return [name for _, name in zip(range(MAX_DECKIES), held, strict=False)]
+        closed: set[str] = set()
+        held = (name for name in names if self._holds_mails(name, closed))
+        found = [name for _, name in zip(range(MAX_DECKIES), held, strict=False)]
+        self._tell_closed(closed)
+        return found
 
-    def _holds_mails(self, decky: str) -> bool:
+    def _tell_closed(self, folders: set[str]) -> None:
+        if folders and folders != self._closed:
+            _log.warning("mail folders closed to us", extra=_CURE | {"folders": len(folders)})
+        self._closed = frozenset(folders)
+
+    def _holds_mails(self, decky: str, closed: set[str]) -> bool:
         try:
-            with self._folder(decky):
+            with self._folder(decky) as folder:
+                # To open by name is less than to be let in.
+                os.stat(".", dir_fd=folder)
                 return True
+        except PermissionError:
+            closed.add(decky)
+            return False
         except OSError:
             return False
 
