@@ -16,6 +16,8 @@ import pytest_asyncio
 from benchmarks.rule_edits import RULE_ID, RULES, STYLES
 from benchmarks.rule_plane import RulePlane, rule_text
 
+from decnet_ttp.v1 import tagger_service_pb2
+
 pytestmark = pytest.mark.system
 
 TAGGERS = 3
@@ -156,3 +158,34 @@ async def test_taggers_catch_up_with_a_store_that_was_away(plane: RulePlane) -> 
     await plane.until(attack, lambda tags: tags.get(RULE_ID) == 7 and "R0012" not in tags)
     described = await plane.describe()
     assert len({(each.rules_epoch, each.rules_revision) for each in described}) == 1
+
+
+async def test_an_edited_mapping_is_live_in_every_tagger(plane: RulePlane) -> None:
+    """A mapping is edited as a rule is: nothing is restarted, and a broken edit changes nothing."""
+    path = plane.folder.parent / "intel" / "feodo.yaml"
+    sound = path.read_text(encoding="utf-8")
+    request = tagger_service_pb2.TagEventsRequest()
+    event = request.groups.add(origin_id="o").events.add(source_kind="intel", source_id="i")
+    event.intel.feodo_listed = True
+
+    async def confidences() -> set[float]:
+        answers = [await stub.TagEvents(request, timeout=20) for stub in plane.stubs]
+        return {tag.confidence for each in answers for group in each.groups for tag in group.tags}
+
+    async def until_all(confidence: float) -> None:
+        async with asyncio.timeout(20):
+            while await confidences() != {confidence}:
+                await asyncio.sleep(0.01)
+
+    await until_all(0.85)
+    halved = sound.replace("    techniques:", "    confidence_multiplier: 0.5\n    techniques:")
+    path.write_text(halved, encoding="utf-8")
+    await until_all(0.85 * 0.5)
+    path.write_text(halved.replace("T1588.001", "T1588.999x"), encoding="utf-8")
+    # An edit of a rule that arrives afterwards shows that the broken one was seen.
+    other = plane.folder / f"{RULE_ID}.yaml"
+    other.write_text(rule_text(RULE_ID, 1), encoding="utf-8")
+    await plane.until("probe", lambda tags: RULE_ID in tags)
+    assert await confidences() == {0.85 * 0.5}
+    path.write_text(sound, encoding="utf-8")
+    await until_all(0.85)

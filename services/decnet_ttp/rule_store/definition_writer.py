@@ -64,7 +64,8 @@ _log = logging.getLogger(__name__)
 
 
 def _digest(rule: rule_pb2.Rule) -> str:
-    return f"{rule.content_sha256} {rule.load_error}"
+    told = f"{rule.content_sha256} {rule.load_error}"
+    return f"{rule.data_sha256} {told}" if rule.data_sha256 else told
 
 
 def encode_problems(problems: Sequence[Problem]) -> bytes:

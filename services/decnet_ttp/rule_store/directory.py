@@ -14,7 +14,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from decnet_ttp.rule_store.data_watch import DataFile
 from decnet_ttp.rule_store.loader import (
+    RULES_FOLDER,
     FileOutcome,
     LoadedRule,
     is_rule_file,
@@ -71,6 +73,7 @@ class _File:
         good: The last version of it that could be used.
         problems: What is wrong with its newest version.
         missing_since: When it was first found absent, on the monotonic clock.
+        data: The file beside the rules that it reads; None where it reads none.
     """
 
     stamp: _Stamp
@@ -78,6 +81,7 @@ class _File:
     good: LoadedRule | None = None
     problems: tuple[Problem, ...] = ()
     missing_since: float | None = None
+    data: DataFile | None = None
 
 
 @dataclass(slots=True)
@@ -85,7 +89,7 @@ class _Live:
     """A rule in force, as it was announced."""
 
     message: rule_pb2.Rule
-    key: tuple[str, str]
+    key: tuple[str, str, str]
 
 
 @dataclass(slots=True)
@@ -111,6 +115,13 @@ class RuleDirectory:
     _files: dict[str, _File] = field(default_factory=dict, init=False)
     _live: dict[str, _Live] = field(default_factory=dict, init=False)
     _orphaned: tuple[Problem, ...] = field(default=(), init=False)
+
+    @property
+    def watched(self) -> list[Path]:
+        """The folders to watch: that of the rules, and those of what lies beside it."""
+        beside = self.folder.parent.iterdir() if self.folder.name == RULES_FOLDER else ()
+        others = {each for each in beside if each.is_dir()} - {self.folder}
+        return [self.folder, *sorted(others)]
 
     def refresh(self) -> DefinitionChanges | None:
         """Look at the folder again.
@@ -140,6 +151,7 @@ class RuleDirectory:
 
     def _look_at(self, name: str) -> None:
         path = self.folder / name
+        data_changed = False
         try:
             status = path.stat()
             stamp = _Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
@@ -147,7 +159,9 @@ class RuleDirectory:
             known = self._files.get(name)
             if known is not None:
                 known.missing_since = None
-                if known.stamp == stamp and known.digest and age > _STAMP_PROVES_S:
+                data_changed = self._data_changed(known)
+                proven = known.stamp == stamp and known.digest and age > _STAMP_PROVES_S
+                if proven and not data_changed:
                     return
             data = read_bounded(path)
         except FileNotFoundError:
@@ -158,7 +172,8 @@ class RuleDirectory:
             known = self._files.setdefault(name, _File(_Stamp(0, 0, 0)))
             known.digest, known.problems = "", (problem,)
             return
-        if known is not None and known.digest == sha256(data).hexdigest():
+        same = known is not None and known.digest == sha256(data).hexdigest()
+        if known is not None and same and not data_changed:
             known.stamp = stamp
             return
         outcome = load_rule(path, data, self.vocabulary)
@@ -171,6 +186,14 @@ class RuleDirectory:
         known = self._files.setdefault(name, _File(stamp))
         known.stamp, known.digest, known.problems = stamp, outcome.sha256, outcome.problems
         known.good = outcome.rule or known.good
+        if outcome.parsed is not None or outcome.data_paths:
+            paths = outcome.data_paths
+            known.data = DataFile(paths, outcome.data_sha256) if paths else None
+
+    def _data_changed(self, known: _File) -> bool:
+        changed = known.data.changed(self.clock, SETTLE_S) if known.data else False
+        self.unsettled = self.unsettled or changed is None
+        return bool(changed)
 
     def _note_missing(self, name: str) -> None:
         known = self._files.get(name)
@@ -213,7 +236,7 @@ class RuleDirectory:
 
     def _in_force(self, rule_id: str, file: _File, good: LoadedRule) -> _Live:
         load_error = summary(file.problems) if file.problems else ""
-        key = (good.message.content_sha256, load_error)
+        key = (good.message.content_sha256, good.message.data_sha256, load_error)
         before = self._live.get(rule_id)
         if before is not None and before.key == key:
             return before

@@ -58,6 +58,10 @@ class _Lifter(Protocol):
     def compile(self, rules: Sequence[rule_pb2.Rule], previous: None) -> _Evaluator: ...
 
 
+class _ReadsData(Protocol):
+    def __call__(self, rule: rule_pb2.Rule) -> Sequence[Path]: ...
+
+
 class LifterFault(RuntimeError):  # noqa: N818 - a finding about an example, not a failure of ours
     """A lifter that failed on an example."""
 
@@ -71,6 +75,20 @@ def amount_text(amount: float) -> str:
 def _installed(rules_dir: Path | None) -> tuple[_Lifter, ...]:
     found = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name)
     return tuple(entry.load()(rules_dir) for entry in found)
+
+
+def data_paths_of(rule: rule_pb2.Rule, rules_dir: Path | None) -> tuple[Path, ...]:
+    """Return where the file beside the rules that a rule reads may lie; the first there counts.
+
+    Args:
+        rule: A rule.
+        rules_dir: As for `lifter_evaluate`.
+    """
+    for lifter in _installed(rules_dir) if rule.HasField("lifter_predicate") else ():
+        if lifter.owns(rule):
+            ask: _ReadsData | None = getattr(lifter, "data_paths", None)
+            return () if ask is None else tuple(ask(rule))
+    return ()
 
 
 def lifter_evaluate(rule: rule_pb2.Rule, rules_dir: Path | None) -> Evaluate:

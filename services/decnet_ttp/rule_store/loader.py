@@ -13,11 +13,13 @@ from typing import Final
 from pydantic import ValidationError
 
 from decnet_ttp.core.errors import FailedPreconditionError
+from decnet_ttp.core.shipped import data_digest
 from decnet_ttp.matching import RuleInvalidError
 from decnet_ttp.rule_store import field_checks, messages
 from decnet_ttp.rule_store.convert import rule_message
 from decnet_ttp.rule_store.document import RuleDocument
 from decnet_ttp.rule_store.examples import ExampleResult, run_examples
+from decnet_ttp.rule_store.lifters import data_paths_of
 from decnet_ttp.rule_store.problems import Problem
 from decnet_ttp.rule_store.vocabulary import Vocabulary
 from decnet_ttp.rule_store.yaml_tree import MAX_FILE_BYTES, START, Place, Tree, read_tree
@@ -64,6 +66,8 @@ class FileOutcome:
         rule: The rule, or None when there are problems.
         problems: Everything that is wrong with it, in order of place.
         parsed: The rule as written when only its examples fail, else the same as `rule`.
+        data_paths: Where the file beside the rules that it reads may lie; the first there counts.
+        data_sha256: Digest of that file, hex; empty for none.
     """
 
     path: str
@@ -71,6 +75,8 @@ class FileOutcome:
     rule: LoadedRule | None = None
     problems: tuple[Problem, ...] = ()
     parsed: LoadedRule | None = None
+    data_paths: tuple[Path, ...] = ()
+    data_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +229,13 @@ def load_rule(
         for finding in field_checks.check_rule(document):
             add(tree.place(finding.path), finding.message)
     rule = None
+    wire = rule_pb2.Rule()
+    paths: tuple[Path, ...] = ()
     if document is not None and not problems:
         wire = rule_message(document, content_sha256=digest, source=str(path))
+        paths = data_paths_of(wire, _rules_dir(path))
+        # Before it is read: what changes in between is seen by the next look.
+        wire.data_sha256 = data_digest(paths)
         try:
             results = run_examples(
                 document, wire, only_form=not with_examples, rules_dir=_rules_dir(path)
@@ -242,6 +253,8 @@ def load_rule(
         rule=None if problems else rule,
         problems=tuple(sorted(problems)[:MAX_PROBLEMS]),
         parsed=rule,
+        data_paths=paths,
+        data_sha256=wire.data_sha256,
     )
 
 

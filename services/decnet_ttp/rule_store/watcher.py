@@ -67,7 +67,7 @@ async def _follow_one_inode(
 ) -> None:
     """Follow the folder for as long as its path means the same folder."""
     async for _ in awatch(
-        directory.folder,
+        *directory.watched,
         watch_filter=None,
         debounce=_DEBOUNCE_MS,
         step=_STEP_MS,

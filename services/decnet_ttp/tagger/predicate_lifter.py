@@ -8,12 +8,13 @@ rule's parameters; a rule names one as `match.kind: lifter:<predicate>`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from google.protobuf import json_format
 
+from decnet_ttp.core.shipped import data_paths
 from decnet_ttp.core.source_kinds import PAYLOAD_FIELD, SourceKind
 from decnet_ttp.matching import RuleInvalidError
 from decnet_ttp.tagger.lifter import Evaluator, Finding, Shift
@@ -56,12 +57,15 @@ class Predicate(Generic[P]):
         bind: Makes the test of a rule; its last argument is the operator's rules directory, or
             None for that of the program. May raise `ParameterFault`.
         adjusts: Whether it adjusts the confidence of tags; its rules emit nothing.
+        data: Folder and name of the file beside the rules that it reads with these parameters;
+            None where it reads none.
     """
 
     reads: frozenset[str]
     parameters: type[P]
     bind: Callable[[P, rule_pb2.Rule, Path | None], Test]
     adjusts: bool = False
+    data: Callable[[P], tuple[str, str]] | None = None
 
 
 def holds(
@@ -217,9 +221,27 @@ class PredicateLifter:
         bound = {}
         for rule in sorted(rules, key=lambda each: each.rule_id):
             known = older.get(rule.rule_id)
-            unchanged = known is not None and known.rule == rule
-            bound[rule.rule_id] = known if known and unchanged else self._bind(rule)
+            if known is None or known.rule != rule:
+                # Another state is no reason to read a file again, which may be broken by now.
+                same = known is not None and _definition(known.rule) == _definition(rule)
+                known = replace(known, rule=rule) if known and same else self._bind(rule)
+            bound[rule.rule_id] = known
         return _Evaluator(bound, self.unread)
+
+    def data_paths(self, rule: rule_pb2.Rule) -> Sequence[Path]:
+        """Return where the file beside the rules that a rule reads may lie; the first there counts.
+
+        A change of it changes what the rule does: the rule-store watches it and says so.
+        """
+        predicate = self.predicates.get(rule.lifter_predicate.kind.removeprefix(KIND_PREFIX))
+        if predicate is None or predicate.data is None:
+            return ()
+        given = json_format.MessageToDict(rule.lifter_predicate.parameters)
+        try:
+            folder, name = predicate.data(read_parameters(predicate.parameters, given))
+        except ParameterFault:
+            return ()
+        return data_paths(folder, name, self._rules_dir)
 
     def _bind(self, rule: rule_pb2.Rule) -> _Bound:
         name = rule.lifter_predicate.kind.removeprefix(KIND_PREFIX)
@@ -267,6 +289,15 @@ class PredicateLifter:
             identity_only=self.identity_only,
             confidence_fixed=self.confidence_fixed,
         )
+
+
+def _definition(rule: rule_pb2.Rule) -> rule_pb2.Rule:
+    """Return a rule without what says nothing of how it is evaluated."""
+    definition = rule_pb2.Rule()
+    definition.CopyFrom(rule)
+    for name in ("state", "scoped_states", "load_error"):
+        definition.ClearField(name)
+    return definition
 
 
 def _check_evidence_fields(rule: rule_pb2.Rule) -> None:

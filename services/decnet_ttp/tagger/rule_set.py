@@ -159,7 +159,7 @@ class RuleSet:
                 live = _live(rule, catalogue)
                 for lifter in lifters:
                     if lifter.owns(rule):
-                        lifter.compile([rule], None)
+                        lifter.compile([rule], self.evaluators.get(lifter.name))
             except DecnetError as error:
                 _log.error(
                     "rule refused: %s",

@@ -27,41 +27,41 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65\x63net_ttp/v1/rule.proto\x12\rdecnet_ttp.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x04\n\x04Rule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\x05\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x12\n\napplies_to\x18\x05 \x03(\t\x12-\n\tcondition\x18\x06 \x01(\x0b\x32\x18.decnet_ttp.v1.ConditionH\x00\x12:\n\x10lifter_predicate\x18\x07 \x01(\x0b\x32\x1e.decnet_ttp.v1.LifterPredicateH\x00\x12+\n\x08timeline\x18\x14 \x01(\x0b\x32\x17.decnet_ttp.v1.TimelineH\x00\x12*\n\temissions\x18\x08 \x03(\x0b\x32\x17.decnet_ttp.v1.Emission\x12\x17\n\x0f\x65vidence_fields\x18\t \x03(\t\x12\x12\n\nreferences\x18\n \x03(\t\x12\x17\n\x0f\x66\x61lse_positives\x18\x0b \x03(\t\x12\x18\n\x10last_review_date\x18\x0c \x01(\t\x12\x18\n\x10next_review_date\x18\r \x01(\t\x12)\n\x06status\x18\x0e \x01(\x0e\x32\x19.decnet_ttp.v1.RuleStatus\x12\x16\n\x0e\x63ontent_sha256\x18\x0f \x01(\t\x12\x0e\n\x06source\x18\x10 \x01(\t\x12\'\n\x05state\x18\x11 \x01(\x0b\x32\x18.decnet_ttp.v1.RuleState\x12\x12\n\nload_error\x18\x12 \x01(\t\x12/\n\rscoped_states\x18\x13 \x03(\x0b\x32\x18.decnet_ttp.v1.RuleStateB\x07\n\x05match\"^\n\x08\x45mission\x12\x0e\n\x06tactic\x18\x01 \x01(\t\x12\x14\n\x0ctechnique_id\x18\x02 \x01(\t\x12\x18\n\x10sub_technique_id\x18\x03 \x01(\t\x12\x12\n\nconfidence\x18\x04 \x01(\x01\"\xcb\x01\n\tCondition\x12+\n\x03\x61ll\x18\x01 \x01(\x0b\x32\x1c.decnet_ttp.v1.ConditionListH\x00\x12+\n\x03\x61ny\x18\x02 \x01(\x0b\x32\x1c.decnet_ttp.v1.ConditionListH\x00\x12\'\n\x03not\x18\x03 \x01(\x0b\x32\x18.decnet_ttp.v1.ConditionH\x00\x12.\n\x05\x66ield\x18\x04 \x01(\x0b\x32\x1d.decnet_ttp.v1.FieldConditionH\x00\x42\x0b\n\tcondition\"=\n\rConditionList\x12,\n\nconditions\x18\x01 \x03(\x0b\x32\x18.decnet_ttp.v1.Condition\"\xcc\x02\n\x0e\x46ieldCondition\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x11\n\x07pattern\x18\x02 \x01(\tH\x00\x12,\n\x08\x63ontains\x18\x03 \x01(\x0b\x32\x18.decnet_ttp.v1.ValueListH\x00\x12*\n\x06\x65quals\x18\x04 \x01(\x0b\x32\x18.decnet_ttp.v1.ValueListH\x00\x12*\n\x06in_set\x18\x05 \x01(\x0b\x32\x18.decnet_ttp.v1.ValueListH\x00\x12(\n\x04\x63idr\x18\x06 \x01(\x0b\x32\x18.decnet_ttp.v1.ValueListH\x00\x12\x33\n\x07\x63ompare\x18\x07 \x01(\x0b\x32 .decnet_ttp.v1.NumericComparisonH\x00\x12\x11\n\x07is_bool\x18\x08 \x01(\x08H\x00\x12\x13\n\x0bignore_case\x18\t \x01(\x08\x42\n\n\x08operator\"\x1b\n\tValueList\x12\x0e\n\x06values\x18\x01 \x03(\t\"w\n\x11NumericComparison\x12\x0f\n\x02gt\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03gte\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02lt\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03lte\x18\x04 \x01(\x01H\x03\x88\x01\x01\x42\x05\n\x03_gtB\x06\n\x04_gteB\x05\n\x03_ltB\x06\n\x04_lte\"\x9f\x01\n\x08Timeline\x12\x0f\n\x07ordered\x18\x01 \x01(\x08\x12+\n\x08timespan\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x07session\x18\x03 \x01(\x0b\x32\x18.decnet_ttp.v1.Condition\x12*\n\x05steps\x18\x04 \x03(\x0b\x32\x1b.decnet_ttp.v1.TimelineStep\"s\n\x0cTimelineStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05parts\x18\x02 \x03(\x0b\x32\x1c.decnet_ttp.v1.PartCondition\x12\x10\n\x08\x61t_least\x18\x03 \x01(\x05\x12\x16\n\x0e\x64istinct_field\x18\x04 \x01(\t\"Q\n\rPartCondition\x12\x13\n\x0bsource_kind\x18\x01 \x01(\t\x12+\n\tcondition\x18\x02 \x01(\x0b\x32\x18.decnet_ttp.v1.Condition\"L\n\x0fLifterPredicate\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12+\n\nparameters\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xf3\x01\n\tRuleState\x12%\n\x04mode\x18\x01 \x01(\x0e\x32\x17.decnet_ttp.v1.RuleMode\x12\x16\n\x0e\x63onfidence_max\x18\x02 \x01(\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06set_by\x18\x05 \x01(\t\x12,\n\x08set_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05scope\x18\x07 \x01(\x0b\x32\x19.decnet_ttp.v1.StateScope\"l\n\nStateScope\x12\x17\n\rattacker_uuid\x18\x01 \x01(\tH\x00\x12\x11\n\x07network\x18\x02 \x01(\tH\x00\x12\x12\n\x08\x64\x65\x63ky_id\x18\x03 \x01(\tH\x00\x12\x15\n\x0bsource_kind\x18\x04 \x01(\tH\x00\x42\x07\n\x05scope*_\n\nRuleStatus\x12\x1b\n\x17RULE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RULE_STATUS_STABLE\x10\x01\x12\x1c\n\x18RULE_STATUS_EXPERIMENTAL\x10\x02*k\n\x08RuleMode\x12\x19\n\x15RULE_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11RULE_MODE_ENABLED\x10\x01\x12\x16\n\x12RULE_MODE_DISABLED\x10\x02\x12\x15\n\x11RULE_MODE_CLIPPED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65\x63net_ttp/v1/rule.proto\x12\rdecnet_ttp.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x05\n\x04Rule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\x05\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x12\n\napplies_to\x18\x05 \x03(\t\x12-\n\tcondition\x18\x06 \x01(\x0b\x32\x18.decnet_ttp.v1.ConditionH\x00\x12:\n\x10lifter_predicate\x18\x07 \x01(\x0b\x32\x1e.decnet_ttp.v1.LifterPredicateH\x00\x12+\n\x08timeline\x18\x14 \x01(\x0b\x32\x17.decnet_ttp.v1.TimelineH\x00\x12*\n\temissions\x18\x08 \x03(\x0b\x32\x17.decnet_ttp.v1.Emission\x12\x17\n\x0f\x65vidence_fields\x18\t \x03(\t\x12\x12\n\nreferences\x18\n \x03(\t\x12\x17\n\x0f\x66\x61lse_positives\x18\x0b \x03(\t\x12\x18\n\x10last_review_date\x18\x0c \x01(\t\x12\x18\n\x10next_review_date\x18\r \x01(\t\x12)\n\x06status\x18\x0e \x01(\x0e\x32\x19.decnet_ttp.v1.RuleStatus\x12\x16\n\x0e\x63ontent_sha256\x18\x0f \x01(\t\x12\x0e\n\x06source\x18\x10 \x01(\t\x12\'\n\x05state\x18\x11 \x01(\x0b\x32\x18.decnet_ttp.v1.RuleState\x12\x12\n\nload_error\x18\x12 \x01(\t\x12/\n\rscoped_states\x18\x13 \x03(\x0b\x32\x18.decnet_ttp.v1.RuleState\x12\x13\n\x0b\x64\x61ta_sha256\x18\x15 \x01(\tB\x07\n\x05match\"^\n\x08\x45mission\x12\x0e\n\x06tactic\x18\x01 \x01(\t\x12\x14\n\x0ctechnique_id\x18\x02 \x01(\t\x12\x18\n\x10sub_technique_id\x18\x03 \x01(\t\x12\x12\n\nconfidence\x18\x04 \x01(\x01\"\xcb\x01\n\tCondition\x12+\n\x03\x61ll\x18\x01 \x01(\x0b\x32\x1c.decnet_ttp.v1.ConditionListH\x00\x12+\n\x03\x61ny\x18\x02 \x01(\x0b\x32\x1c.decnet_ttp.v1.ConditionListH\x00\x12\'\n\x03not\x18\x03 \x01(\x0b\x32\x18.decnet_ttp.v1.ConditionH\x00\x12.\n\x05\x66ield\x18\x04 \x01(\x0b\x32\x1d.decnet_ttp.v1.FieldConditionH\x00\x42\x0b\n\tcondition\"=\n\rConditionList\x12,\n\nconditions\x18\x01 \x03(\x0b\x32\x18.decnet_ttp.v1.Condition\"\xcc\x02\n\x0e\x46ieldCondition\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x11\n\x07pattern\x18\x02 \x01(\tH\x00\x12,\n\x08\x63ontains\x18\x03 \x01(\x0b\x32\x18.decnet_ttp.v1.ValueListH\x00\x12*\n\x06\x65quals\x18\x04 \x01(\x0b\x32\x18.decnet_ttp.v1.ValueListH\x00\x12*\n\x06in_set\x18\x05 \x01(\x0b\x32\x18.decnet_ttp.v1.ValueListH\x00\x12(\n\x04\x63idr\x18\x06 \x01(\x0b\x32\x18.decnet_ttp.v1.ValueListH\x00\x12\x33\n\x07\x63ompare\x18\x07 \x01(\x0b\x32 .decnet_ttp.v1.NumericComparisonH\x00\x12\x11\n\x07is_bool\x18\x08 \x01(\x08H\x00\x12\x13\n\x0bignore_case\x18\t \x01(\x08\x42\n\n\x08operator\"\x1b\n\tValueList\x12\x0e\n\x06values\x18\x01 \x03(\t\"w\n\x11NumericComparison\x12\x0f\n\x02gt\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03gte\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02lt\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03lte\x18\x04 \x01(\x01H\x03\x88\x01\x01\x42\x05\n\x03_gtB\x06\n\x04_gteB\x05\n\x03_ltB\x06\n\x04_lte\"\x9f\x01\n\x08Timeline\x12\x0f\n\x07ordered\x18\x01 \x01(\x08\x12+\n\x08timespan\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x07session\x18\x03 \x01(\x0b\x32\x18.decnet_ttp.v1.Condition\x12*\n\x05steps\x18\x04 \x03(\x0b\x32\x1b.decnet_ttp.v1.TimelineStep\"s\n\x0cTimelineStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x05parts\x18\x02 \x03(\x0b\x32\x1c.decnet_ttp.v1.PartCondition\x12\x10\n\x08\x61t_least\x18\x03 \x01(\x05\x12\x16\n\x0e\x64istinct_field\x18\x04 \x01(\t\"Q\n\rPartCondition\x12\x13\n\x0bsource_kind\x18\x01 \x01(\t\x12+\n\tcondition\x18\x02 \x01(\x0b\x32\x18.decnet_ttp.v1.Condition\"L\n\x0fLifterPredicate\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12+\n\nparameters\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xf3\x01\n\tRuleState\x12%\n\x04mode\x18\x01 \x01(\x0e\x32\x17.decnet_ttp.v1.RuleMode\x12\x16\n\x0e\x63onfidence_max\x18\x02 \x01(\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06set_by\x18\x05 \x01(\t\x12,\n\x08set_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05scope\x18\x07 \x01(\x0b\x32\x19.decnet_ttp.v1.StateScope\"l\n\nStateScope\x12\x17\n\rattacker_uuid\x18\x01 \x01(\tH\x00\x12\x11\n\x07network\x18\x02 \x01(\tH\x00\x12\x12\n\x08\x64\x65\x63ky_id\x18\x03 \x01(\tH\x00\x12\x15\n\x0bsource_kind\x18\x04 \x01(\tH\x00\x42\x07\n\x05scope*_\n\nRuleStatus\x12\x1b\n\x17RULE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RULE_STATUS_STABLE\x10\x01\x12\x1c\n\x18RULE_STATUS_EXPERIMENTAL\x10\x02*k\n\x08RuleMode\x12\x19\n\x15RULE_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11RULE_MODE_ENABLED\x10\x01\x12\x16\n\x12RULE_MODE_DISABLED\x10\x02\x12\x15\n\x11RULE_MODE_CLIPPED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'decnet_ttp.v1.rule_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RULESTATUS']._serialized_start=2407
-  _globals['_RULESTATUS']._serialized_end=2502
-  _globals['_RULEMODE']._serialized_start=2504
-  _globals['_RULEMODE']._serialized_end=2611
+  _globals['_RULESTATUS']._serialized_start=2428
+  _globals['_RULESTATUS']._serialized_end=2523
+  _globals['_RULEMODE']._serialized_start=2525
+  _globals['_RULEMODE']._serialized_end=2632
   _globals['_RULE']._serialized_start=139
-  _globals['_RULE']._serialized_end=759
-  _globals['_EMISSION']._serialized_start=761
-  _globals['_EMISSION']._serialized_end=855
-  _globals['_CONDITION']._serialized_start=858
-  _globals['_CONDITION']._serialized_end=1061
-  _globals['_CONDITIONLIST']._serialized_start=1063
-  _globals['_CONDITIONLIST']._serialized_end=1124
-  _globals['_FIELDCONDITION']._serialized_start=1127
-  _globals['_FIELDCONDITION']._serialized_end=1459
-  _globals['_VALUELIST']._serialized_start=1461
-  _globals['_VALUELIST']._serialized_end=1488
-  _globals['_NUMERICCOMPARISON']._serialized_start=1490
-  _globals['_NUMERICCOMPARISON']._serialized_end=1609
-  _globals['_TIMELINE']._serialized_start=1612
-  _globals['_TIMELINE']._serialized_end=1771
-  _globals['_TIMELINESTEP']._serialized_start=1773
-  _globals['_TIMELINESTEP']._serialized_end=1888
-  _globals['_PARTCONDITION']._serialized_start=1890
-  _globals['_PARTCONDITION']._serialized_end=1971
-  _globals['_LIFTERPREDICATE']._serialized_start=1973
-  _globals['_LIFTERPREDICATE']._serialized_end=2049
-  _globals['_RULESTATE']._serialized_start=2052
-  _globals['_RULESTATE']._serialized_end=2295
-  _globals['_STATESCOPE']._serialized_start=2297
-  _globals['_STATESCOPE']._serialized_end=2405
+  _globals['_RULE']._serialized_end=780
+  _globals['_EMISSION']._serialized_start=782
+  _globals['_EMISSION']._serialized_end=876
+  _globals['_CONDITION']._serialized_start=879
+  _globals['_CONDITION']._serialized_end=1082
+  _globals['_CONDITIONLIST']._serialized_start=1084
+  _globals['_CONDITIONLIST']._serialized_end=1145
+  _globals['_FIELDCONDITION']._serialized_start=1148
+  _globals['_FIELDCONDITION']._serialized_end=1480
+  _globals['_VALUELIST']._serialized_start=1482
+  _globals['_VALUELIST']._serialized_end=1509
+  _globals['_NUMERICCOMPARISON']._serialized_start=1511
+  _globals['_NUMERICCOMPARISON']._serialized_end=1630
+  _globals['_TIMELINE']._serialized_start=1633
+  _globals['_TIMELINE']._serialized_end=1792
+  _globals['_TIMELINESTEP']._serialized_start=1794
+  _globals['_TIMELINESTEP']._serialized_end=1909
+  _globals['_PARTCONDITION']._serialized_start=1911
+  _globals['_PARTCONDITION']._serialized_end=1992
+  _globals['_LIFTERPREDICATE']._serialized_start=1994
+  _globals['_LIFTERPREDICATE']._serialized_end=2070
+  _globals['_RULESTATE']._serialized_start=2073
+  _globals['_RULESTATE']._serialized_end=2316
+  _globals['_STATESCOPE']._serialized_start=2318
+  _globals['_STATESCOPE']._serialized_end=2426
 # @@protoc_insertion_point(module_scope)

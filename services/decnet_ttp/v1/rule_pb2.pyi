@@ -33,7 +33,7 @@ RULE_MODE_DISABLED: RuleMode
 RULE_MODE_CLIPPED: RuleMode
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "rule_version", "name", "description", "applies_to", "condition", "lifter_predicate", "timeline", "emissions", "evidence_fields", "references", "false_positives", "last_review_date", "next_review_date", "status", "content_sha256", "source", "state", "load_error", "scoped_states")
+    __slots__ = ("rule_id", "rule_version", "name", "description", "applies_to", "condition", "lifter_predicate", "timeline", "emissions", "evidence_fields", "references", "false_positives", "last_review_date", "next_review_date", "status", "content_sha256", "source", "state", "load_error", "scoped_states", "data_sha256")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class Rule(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     LOAD_ERROR_FIELD_NUMBER: _ClassVar[int]
     SCOPED_STATES_FIELD_NUMBER: _ClassVar[int]
+    DATA_SHA256_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     rule_version: int
     name: str
@@ -74,7 +75,8 @@ class Rule(_message.Message):
     state: RuleState
     load_error: str
     scoped_states: _containers.RepeatedCompositeFieldContainer[RuleState]
-    def __init__(self, rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., applies_to: _Optional[_Iterable[str]] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., lifter_predicate: _Optional[_Union[LifterPredicate, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., emissions: _Optional[_Iterable[_Union[Emission, _Mapping]]] = ..., evidence_fields: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ..., false_positives: _Optional[_Iterable[str]] = ..., last_review_date: _Optional[str] = ..., next_review_date: _Optional[str] = ..., status: _Optional[_Union[RuleStatus, str]] = ..., content_sha256: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[RuleState, _Mapping]] = ..., load_error: _Optional[str] = ..., scoped_states: _Optional[_Iterable[_Union[RuleState, _Mapping]]] = ...) -> None: ...
+    data_sha256: str
+    def __init__(self, rule_id: _Optional[str] = ..., rule_version: _Optional[int] = ..., name: _Optional[str] = ..., description: _Optional[str] = ..., applies_to: _Optional[_Iterable[str]] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., lifter_predicate: _Optional[_Union[LifterPredicate, _Mapping]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., emissions: _Optional[_Iterable[_Union[Emission, _Mapping]]] = ..., evidence_fields: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ..., false_positives: _Optional[_Iterable[str]] = ..., last_review_date: _Optional[str] = ..., next_review_date: _Optional[str] = ..., status: _Optional[_Union[RuleStatus, str]] = ..., content_sha256: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[RuleState, _Mapping]] = ..., load_error: _Optional[str] = ..., scoped_states: _Optional[_Iterable[_Union[RuleState, _Mapping]]] = ..., data_sha256: _Optional[str] = ...) -> None: ...
 
 class Emission(_message.Message):
     __slots__ = ("tactic", "technique_id", "sub_technique_id", "confidence")

@@ -254,3 +254,33 @@ def test_an_unchanged_rule_is_not_bound_again(tmp_path: Path) -> None:
     copy.CopyFrom(SHIPPED["R0056"])
     second = lifter.compile([copy], first)
     assert second.bound["R0056"] is first.bound["R0056"]
+
+
+def test_another_state_does_not_read_the_mapping_again_and_another_digest_does(
+    tmp_path: Path,
+) -> None:
+    folder = mapped(tmp_path)
+    lifter = IntelLifter(folder)
+    first = lifter.compile([SHIPPED["R0056"]], None)
+    (folder / "intel" / "feodo.yaml").write_text("broken: [", encoding="utf-8")
+    copy = rule_pb2.Rule()
+    copy.CopyFrom(SHIPPED["R0056"])
+    copy.state.mode = rule_pb2.RULE_MODE_DISABLED
+    copy.load_error = "broken"
+    second = lifter.compile([copy], first)
+    assert second.bound["R0056"].test is first.bound["R0056"].test
+    assert second.bound["R0056"].rule == copy
+    edited = rule_pb2.Rule(data_sha256="0" * 64)
+    edited.MergeFrom(copy)
+    with pytest.raises(RuleInvalidError, match="not YAML"):
+        lifter.compile([edited], second)
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "name"), [("R0056", "intel/feodo.yaml"), ("R0054", "intel/abuseipdb.yaml")]
+)
+def test_a_rule_names_the_file_it_reads(tmp_path: Path, rule_id: str, name: str) -> None:
+    paths = IntelLifter(tmp_path).data_paths(SHIPPED[rule_id])
+    assert paths[0] == tmp_path / name
+    assert any(path.is_file() for path in paths)
+    assert IntelLifter(tmp_path).data_paths(SHIPPED["R0058"]) == ()

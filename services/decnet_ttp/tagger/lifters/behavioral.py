@@ -37,7 +37,7 @@ from decnet_ttp.tagger.lifters.behavioral_values import (
 )
 from decnet_ttp.tagger.lifters.email_evidence import evidence_of
 from decnet_ttp.tagger.lifters.email_text import raw_body_of
-from decnet_ttp.tagger.lifters.known_files import FileList, known_file
+from decnet_ttp.tagger.lifters.known_files import FileList, known_file, list_file
 from decnet_ttp.tagger.predicate_lifter import (
     Hit,
     NoParameters,
@@ -277,7 +277,7 @@ class BehavioralLifter(PredicateLifter):
         "behavioral_docker_escape": holds(_SESSION, NoParameters, container_escape),
         "behavioral_exfil_over_web": Predicate(frozenset(_SESSION), Outflow, _exfil_over_web),
         "behavioral_k8s_sa_token": holds(_PATHS, NoParameters, service_account_token),
-        "behavioral_known_file": Predicate(frozenset(_FILES), FileList, known_file),
+        "behavioral_known_file": Predicate(frozenset(_FILES), FileList, known_file, data=list_file),
         "behavioral_llmnr_poisoning": holds(_SESSION, Count, llmnr_poisoning),
         "behavioral_ransom_note": holds(_NOTES, Note, ransom),
         "behavioral_tftp_router_config": holds(_SESSION, NoParameters, router_configuration),

@@ -17,7 +17,13 @@ from typing import ClassVar, Final
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.tagger.fields import MAX_NAME
 from decnet_ttp.tagger.lifter import Shift
-from decnet_ttp.tagger.lifters.intel_mapping import Meaning, Signal, SignalMapping, read_mapping
+from decnet_ttp.tagger.lifters.intel_mapping import (
+    INTEL_FOLDER,
+    Meaning,
+    Signal,
+    SignalMapping,
+    read_mapping,
+)
 from decnet_ttp.tagger.parameters import ParameterFault
 from decnet_ttp.tagger.predicate_lifter import Hit, Predicate, PredicateLifter, Test
 from decnet_ttp.v1 import event_pb2, rule_pb2, tag_pb2
@@ -215,7 +221,11 @@ def provider(say: Callable[[event_pb2.IntelPayload], Said]) -> Predicate[Provide
         _check_against(mapping, bases)
         return lambda event: _hits(mapping, say(event.intel), bases)
 
-    return Predicate(frozenset({SourceKind.INTEL}), Provider, bind)
+    return Predicate(frozenset({SourceKind.INTEL}), Provider, bind, data=_mapping_file)
+
+
+def _mapping_file(parameters: Provider) -> tuple[str, str]:
+    return INTEL_FOLDER, f"{parameters.mapping}.yaml"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from decnet_ttp.core.shipped import shipped_folders
+from decnet_ttp.core.shipped import data_paths
 from decnet_ttp.tagger.parameters import ParameterFault, read_parameters
 
 #: Folder of the mappings within a rules directory.
@@ -138,11 +138,8 @@ def read_mapping(provider: str, rules_dir: Path | None) -> SignalMapping:
         ParameterFault: No file, or one that is wrong; the message names it and the line.
     """
     name = f"{provider}.yaml"
-    folders = shipped_folders(INTEL_FOLDER)
-    candidates = [folder / name for folder in folders]
-    if rules_dir is not None:
-        candidates.insert(0, rules_dir / INTEL_FOLDER / name)
-    path = next((each for each in candidates if each.is_file()), None)
+    paths = data_paths(INTEL_FOLDER, name, rules_dir)
+    path = next((each for each in paths if each.is_file()), None)
     if path is None:
         raise ParameterFault(
             f"there is no mapping {INTEL_FOLDER}/{name}; write one or name another", "mapping"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from decnet_ttp.core.shipped import shipped_folders
+from decnet_ttp.core.shipped import data_paths
 from decnet_ttp.tagger.evidence import MAX_NAME, MAX_TEXT
 from decnet_ttp.tagger.parameters import ParameterFault
 from decnet_ttp.tagger.predicate_lifter import Hit, Test
@@ -41,6 +41,11 @@ class FileList:
             raise ValueError("`files` must be letters, digits and _, as in malicious")
 
 
+def list_file(parameters: FileList) -> tuple[str, str]:
+    """Return folder and name of the list."""
+    return FILES_FOLDER, f"{parameters.files}.txt"
+
+
 def read_known_files(name: str, rules_dir: Path | None) -> Mapping[str, str]:
     """Return the names of the files on a list by SHA-256, lower-case hex.
 
@@ -55,10 +60,8 @@ def read_known_files(name: str, rules_dir: Path | None) -> Mapping[str, str]:
         ParameterFault: No such list, or one that is wrong; the message names it and the line.
     """
     file_name = f"{name}.txt"
-    candidates = [folder / file_name for folder in shipped_folders(FILES_FOLDER)]
-    if rules_dir is not None:
-        candidates.insert(0, rules_dir / FILES_FOLDER / file_name)
-    path = next((each for each in candidates if each.is_file()), None)
+    paths = data_paths(FILES_FOLDER, file_name, rules_dir)
+    path = next((each for each in paths if each.is_file()), None)
     if path is None:
         raise ParameterFault(
             f"there is no list {FILES_FOLDER}/{file_name}; write one or name another", "files"
