@@ -270,8 +270,9 @@ def test_another_state_does_not_read_the_mapping_again_and_another_digest_does(
     second = lifter.compile([copy], first)
     assert second.bound["R0056"].test is first.bound["R0056"].test
     assert second.bound["R0056"].rule == copy
-    edited = rule_pb2.Rule(data_sha256="0" * 64)
-    edited.MergeFrom(copy)
+    edited = rule_pb2.Rule()
+    edited.CopyFrom(copy)
+    edited.data_sha256 = "0" * 64
     with pytest.raises(RuleInvalidError, match="not YAML"):
         lifter.compile([edited], second)
 
