@@ -24,10 +24,9 @@ ALLOWED: dict[str, set[str]] = {
     "attack": {"core"},
     "matching": {"core", "v1"},
     "sources": {"core"},
-    "exports": {"attack", "core", "v1"},
     "embedded": {"core", "runtime"},
     **dict.fromkeys(SERVICES, SHARED),
-    "cli": SHARED | {"embedded", "exports", "sources", *SERVICES},
+    "cli": SHARED | {"embedded", "sources", *SERVICES},
 }
 
 #: Names in the top package that anybody may use.

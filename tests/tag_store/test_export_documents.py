@@ -10,13 +10,38 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from decnet_ttp.attack import packaged_catalogue
+from decnet_ttp.tag_store.adjustments import Adjustments
 from decnet_ttp.tag_store.app import TagStore
-from decnet_ttp.v1 import attacker_fact_pb2, directory_service_pb2, directory_update_pb2
+from decnet_ttp.tag_store.database import Database
+from decnet_ttp.tag_store.directory import Directory
+from decnet_ttp.tag_store.document_export import Documents, Form, ScopeTooLargeError
+from decnet_ttp.tag_store.names import Names
+from decnet_ttp.tag_store.rule_states import RuleStates
+from decnet_ttp.tag_store.writer import TagWriter
+from decnet_ttp.v1 import (
+    attacker_fact_pb2,
+    directory_service_pb2,
+    directory_update_pb2,
+    export_service_pb2,
+    scope_pb2,
+)
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
-from tag_store.samples import ATTACKER, IDENTITY, NOON, OTHER_ATTACKER, StoreClient, draft, group
+from tag_store.samples import (
+    ATTACKER,
+    FLEET,
+    IDENTITY,
+    NOON,
+    OTHER_ATTACKER,
+    StoreClient,
+    attacker_scope,
+    draft,
+    group,
+)
 
 NOTHING = (
     "decnet-ttp: nothing to export: nothing of this scope has been tagged; "
@@ -164,3 +189,75 @@ async def test_an_identity_has_its_attackers_and_itself_where_only_it_was_seen(
     }
     _, events, _ = await export("misp", "--identity", IDENTITY)
     assert len(json.loads(events)["response"]) == 3
+
+
+FORMATS = {
+    "navigator": export_service_pb2.DOCUMENT_FORMAT_NAVIGATOR,
+    "stix": export_service_pb2.DOCUMENT_FORMAT_STIX,
+    "misp": export_service_pb2.DOCUMENT_FORMAT_MISP,
+}
+
+
+async def ask(client: StoreClient, scope: scope_pb2.Scope | None, form: int) -> bytes:
+    """Return a document by call."""
+    request = export_service_pb2.ExportDocumentRequest(scope=scope, format=form)
+    pieces = [part.chunk async for part in client.exports.ExportDocument(request)]
+    assert all(0 < len(piece) <= 64 * 1024 for piece in pieces)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("form", [*FORMATS])
+async def test_a_call_gives_the_document_that_the_program_writes(
+    export: Program, client: StoreClient, form: str
+) -> None:
+    # Long enough to come in several pieces.
+    many = [draft(f"many-{number}") for number in range(300)]
+    alone = group("m4", [draft("alone")], attacker="", identity=IDENTITY)
+    await client.tags.InsertTags(pb.InsertTagsRequest(groups=[group("m3", many), alone]))
+    for option, scope in (
+        (("--attacker", ATTACKER), attacker_scope()),
+        (("--identity", IDENTITY), scope_pb2.Scope(identity_uuid=IDENTITY)),
+        ((), FLEET),
+    ):
+        code, out, _ = await export(form, *option)
+        assert (code, await ask(client, scope, FORMATS[form])) == (0, out.encode())
+
+
+@pytest.mark.parametrize(
+    ("scope", "form", "code"),
+    [
+        (None, 1, grpc.StatusCode.INVALID_ARGUMENT),
+        (FLEET, 0, grpc.StatusCode.INVALID_ARGUMENT),
+        (FLEET, 9, grpc.StatusCode.INVALID_ARGUMENT),
+        (FLEET, 1, grpc.StatusCode.NOT_FOUND),
+        (attacker_scope(), 2, grpc.StatusCode.NOT_FOUND),
+        (scope_pb2.Scope(attacker_ip="192.0.2.1"), 3, grpc.StatusCode.NOT_FOUND),
+    ],
+)
+async def test_a_document_that_cannot_be_is_refused(
+    client: StoreClient, scope: scope_pb2.Scope | None, form: int, code: grpc.StatusCode
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await ask(client, scope, form)
+    assert refusal.value.code() is code
+
+
+async def test_what_is_more_than_a_document_holds_is_refused(database: Database) -> None:
+    writer = TagWriter(database, lambda: None)
+    for who in (ATTACKER, OTHER_ATTACKER):
+        tags = [draft(f"{who}-{number}") for number in range(3)]
+        await writer.write([group(who, tags, attacker=who)], silent=True)
+    catalogue = packaged_catalogue()
+    documents = Documents(
+        database,
+        Directory(database),
+        Names(catalogue),
+        Adjustments(database, RuleStates(None)),
+        catalogue,
+        max_tags=2,
+        max_attackers=1,
+    )
+    for scope in (FLEET, attacker_scope()):
+        with pytest.raises(ScopeTooLargeError):
+            _ = [piece async for piece in documents.make(scope, Form.STIX)]
+        assert [piece async for piece in documents.make(scope, Form.NAVIGATOR)]

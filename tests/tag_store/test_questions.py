@@ -310,13 +310,6 @@ async def test_token_of_another_question_is_refused(filled: StoreClient) -> None
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_calls_of_later_releases_say_so(client: StoreClient) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as refusal:
-        async for _ in client.exports.ExportDocument(export_service_pb2.ExportDocumentRequest()):
-            pass
-    assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
 async def test_rollups_of_every_attacker_are_exported(
     client: StoreClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from grpc.aio import Channel
 
     from decnet_ttp.attack import Catalogue
-    from decnet_ttp.exports.actors import Actor
+    from decnet_ttp.tag_store.documents.actors import Actor
     from decnet_ttp.v1.directory_service_pb2 import Attacker
     from decnet_ttp.v1.scope_pb2 import Scope
     from decnet_ttp.v1.tag_pb2 import Tag
@@ -62,7 +62,7 @@ async def parts(method: Any, request: Any) -> AsyncIterator[Any]:
 
 
 async def _fleet(channel: Channel) -> list[Actor]:
-    from decnet_ttp.exports.actors import Actor
+    from decnet_ttp.tag_store.documents.actors import Actor
     from decnet_ttp.v1.directory_service_pb2 import Attacker, ListAttackersRequest
     from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
     from decnet_ttp.v1.export_service_pb2 import ExportRollupsRequest
@@ -79,7 +79,7 @@ async def _fleet(channel: Channel) -> list[Actor]:
 
 
 async def _one_by_one(channel: Channel, scope: Scope) -> list[Actor]:
-    from decnet_ttp.exports.actors import Actor
+    from decnet_ttp.tag_store.documents.actors import Actor
     from decnet_ttp.v1.attacker_fact_pb2 import ListFactsRequest, ListIntelRequest
     from decnet_ttp.v1.directory_service_pb2 import Attacker
     from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub

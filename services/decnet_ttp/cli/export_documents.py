@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from grpc.aio import Channel
 
     from decnet_ttp.attack import Catalogue
-    from decnet_ttp.exports.actors import Actor
+    from decnet_ttp.tag_store.documents.actors import Actor
     from decnet_ttp.v1.scope_pb2 import Scope
 
 output_option = click.option(
@@ -36,10 +36,10 @@ output_option = click.option(
 @connection_options
 def navigator(connection: Connection, *, scope: Scope, output: str) -> None:
     """Write an ATT&CK Navigator layer; one for each matrix, in a list, when there are several."""
-    from decnet_ttp.exports.navigator import build_layers, document
+    from decnet_ttp.tag_store.documents.navigator import build_layers, document, subject_of
 
     rows = run(_techniques(connection, scope))
-    found = build_layers(rows, _catalogue(connection), subject=_subject(scope))
+    found = build_layers(rows, _catalogue(connection), subject=subject_of(scope))
     say_unknown(found.unknown)
     if not found.layers:
         raise nothing_to_export()
@@ -56,7 +56,7 @@ def stix(connection: Connection, *, scope: Scope, output: str) -> None:
     Of the fleet each attacker with its techniques; of one scope the sightings, files, domains,
     commands, fingerprints and verdicts as well.
     """
-    from decnet_ttp.exports.stix import bundle
+    from decnet_ttp.tag_store.documents.stix import bundle
 
     actors, catalogue = _actors(connection, scope)
     write(output, bundle(actors, catalogue))
@@ -68,7 +68,7 @@ def stix(connection: Connection, *, scope: Scope, output: str) -> None:
 @connection_options
 def misp(connection: Connection, *, scope: Scope, output: str) -> None:
     """Write a MISP event for each attacker; importing again updates the same events."""
-    from decnet_ttp.exports.misp import document, events
+    from decnet_ttp.tag_store.documents.misp import document, events
 
     actors, catalogue = _actors(connection, scope)
     found = events(actors, catalogue)
@@ -108,13 +108,6 @@ def _catalogue(connection: Connection) -> Catalogue:
         sha256=connection.settings.attack_sha256,
         cache_dir=connection.settings.attack_cache_dir,
     )
-
-
-def _subject(scope: Scope) -> str:
-    kind = scope.WhichOneof("scope")
-    if kind is None or kind == "fleet":
-        return "fleet"
-    return f"{kind.partition('_')[0]} {getattr(scope, kind)}"
 
 
 def nothing_to_export() -> NotFoundError:

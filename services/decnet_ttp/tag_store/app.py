@@ -99,13 +99,12 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
             raise
         return bus
 
-    names = Names(
-        load_catalogue(
-            bundle=settings.attack_bundle,
-            sha256=settings.attack_sha256 or None,
-            cache_dir=settings.attack_cache_dir,
-        )
+    catalogue = load_catalogue(
+        bundle=settings.attack_bundle,
+        sha256=settings.attack_sha256 or None,
+        cache_dir=settings.attack_cache_dir,
     )
+    names = Names(catalogue)
     database = Database(settings.database_url)
     tally = Tally(by_technique=bool(settings.metrics_listen))
     figures = Figures(tally, database)
@@ -139,7 +138,7 @@ async def open_store(settings: Settings) -> AsyncIterator[TagStore]:
     )
     server.add(
         add_ExportServiceServicer_to_server,
-        ExportServicer(database, directory, names, adjustments),
+        ExportServicer(database, directory, names, adjustments, catalogue),
         "decnet_ttp.v1.ExportService",
     )
     try:

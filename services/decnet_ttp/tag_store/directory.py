@@ -56,6 +56,7 @@ _ATTACKERS = """
 """
 _FIRST_PAGE = _ATTACKERS.format(condition="true")
 _NEXT_PAGE = _ATTACKERS.format(condition="(x.last_seen, x.uuid) < ($2::timestamptz, $3::uuid)")
+_SOME = _ATTACKERS.format(condition="x.uuid = ANY($2::uuid[])")
 _ONE = _ATTACKERS.format(condition="x.uuid = $2::uuid")
 
 
@@ -163,6 +164,11 @@ class Directory:
             rows = await self._database.fetch(_FIRST_PAGE, limit)
         else:
             rows = await self._database.fetch(_NEXT_PAGE, limit, *past)
+        return [AttackerRow(*row) for row in rows]
+
+    async def some(self, uuids: Sequence[UUID]) -> list[AttackerRow]:
+        """Return those of some attackers that are known, last seen first."""
+        rows = await self._database.fetch(_SOME, len(uuids), uuids)
         return [AttackerRow(*row) for row in rows]
 
     async def attacker(self, uuid: UUID) -> AttackerRow | None:

@@ -9,11 +9,13 @@ from uuid import UUID
 
 import grpc
 
+from decnet_ttp.attack.catalogue import Catalogue
+from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.tag_store.adjustments import Adjustments
 from decnet_ttp.tag_store.convert import tag_message, technique_message
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory
-from decnet_ttp.tag_store.later import not_offered
+from decnet_ttp.tag_store.document_export import Documents, Form
 from decnet_ttp.tag_store.names import Names
 from decnet_ttp.tag_store.rollup_reader import read_attackers
 from decnet_ttp.tag_store.scopes import parse_scope
@@ -22,14 +24,25 @@ from decnet_ttp.v1 import export_service_pb2 as pb
 from decnet_ttp.v1.export_service_pb2_grpc import ExportServiceServicer
 
 _TAGS_PER_MESSAGE = 1_000
+_FORMS = {
+    pb.DOCUMENT_FORMAT_NAVIGATOR: Form.NAVIGATOR,
+    pb.DOCUMENT_FORMAT_STIX: Form.STIX,
+    pb.DOCUMENT_FORMAT_MISP: Form.MISP,
+}
 
 
 class ExportServicer(ExportServiceServicer):
     """Streams a scope, a page in memory at a time."""
 
     def __init__(
-        self, database: Database, directory: Directory, names: Names, adjustments: Adjustments
+        self,
+        database: Database,
+        directory: Directory,
+        names: Names,
+        adjustments: Adjustments,
+        catalogue: Catalogue,
     ) -> None:
+        self._documents = Documents(database, directory, names, adjustments, catalogue)
         self._adjustments = adjustments
         self._database = database
         self._directory = directory
@@ -80,8 +93,14 @@ class ExportServicer(ExportServiceServicer):
                 )
 
     async def ExportDocument(
-        self, _request: pb.ExportDocumentRequest, _context: grpc.aio.ServicerContext[Any, Any]
+        self, request: pb.ExportDocumentRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.ExportDocumentResponse]:
-        """Not offered yet."""
-        not_offered("ExportDocument", "use ExportTags or ListTechniques")
-        yield pb.ExportDocumentResponse()
+        """Stream a document, once it is made."""
+        form = _FORMS.get(request.format)
+        if form is None:
+            raise InvalidArgumentError(
+                "format is none that is known; use one of DocumentFormat", field="format"
+            )
+        parse_scope(request.scope)
+        async for chunk in self._documents.make(request.scope, form):
+            yield pb.ExportDocumentResponse(chunk=chunk)

@@ -91,7 +91,8 @@ def read_fact(fact: pb.AttackerFact, path: str) -> FactRow:
     )
 
 
-def _fact_message(row: FactRow) -> pb.AttackerFact:
+def fact_message(row: FactRow) -> pb.AttackerFact:
+    """Return a fact as it travels."""
     fact = pb.AttackerFact(
         attacker_uuid=str(row.attacker_uuid),
         kind=pb.FactKind.Name(row.kind) if row.kind in pb.FactKind.values() else None,
@@ -131,7 +132,8 @@ def read_intel(record: pb.IntelRecord, path: str = "record") -> IntelRow:
     )
 
 
-def _intel_message(row: IntelRow) -> pb.IntelRecord:
+def intel_message(row: IntelRow) -> pb.IntelRecord:
+    """Return a record as it travels."""
     record = pb.IntelRecord(
         attacker_uuid=str(row.attacker_uuid),
         provider=row.provider,
@@ -177,14 +179,14 @@ class FactServicer(DirectoryServiceServicer):
         if len(rows) > limit:
             last = page[-1]
             token = encode_token([last.kind, last.last_seen, last.value_hash.hex()], arguments)
-        return pb.ListFactsResponse(facts=map(_fact_message, page), next_page_token=token)
+        return pb.ListFactsResponse(facts=map(fact_message, page), next_page_token=token)
 
     async def PutIntel(
         self, request: pb.PutIntelRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.PutIntelResponse:
         """Keep what a provider says."""
         row = await self._intel.put(read_intel(request.record))
-        return pb.PutIntelResponse(record=_intel_message(row))
+        return pb.PutIntelResponse(record=intel_message(row))
 
     async def ListIntel(
         self, request: pb.ListIntelRequest, _context: grpc.aio.ServicerContext[Any, Any]
@@ -197,7 +199,7 @@ class FactServicer(DirectoryServiceServicer):
         rows = await self._intel.page(attacker, limit + 1, key[0] if key else "")
         page = rows[:limit]
         return pb.ListIntelResponse(
-            records=map(_intel_message, page),
+            records=map(intel_message, page),
             next_page_token=encode_token([page[-1].provider], arguments)
             if len(rows) > limit
             else "",

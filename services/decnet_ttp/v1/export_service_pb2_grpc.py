@@ -75,9 +75,11 @@ class ExportServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportDocument(self, request, context):
-        """Streams a document in a format of the field.
+        """Streams a document in a format of the field. It is made as a whole before its first piece comes; few are made at once.
+        Techniques that the loaded ATT&CK release lacks are left out.
 
-        Errors include: INVALID_ARGUMENT (no scope, no format), NOT_FOUND (no such attacker or identity).
+        Errors include: INVALID_ARGUMENT (no scope, no format), NOT_FOUND (nothing of the scope is tagged),
+        FAILED_PRECONDITION (STIX and MISP: more than 100 000 tags, or of the fleet more than 20 000 attackers).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

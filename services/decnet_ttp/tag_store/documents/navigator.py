@@ -15,6 +15,7 @@ from typing import Any
 
 from decnet_ttp.attack import Catalogue, UnknownTechniqueError
 from decnet_ttp.v1.rollup_service_pb2 import TechniqueRow
+from decnet_ttp.v1.scope_pb2 import Scope
 
 _LAYER_FORMAT, _NAVIGATOR = "4.5", "5.1.0"
 _COLOURS = ("#fff3e0ff", "#e65100ff")
@@ -62,6 +63,14 @@ def document(layers: Sequence[dict[str, Any]]) -> bytes:
     """Return a file for the Navigator: the layer, or the list of several, as ASCII JSON."""
     content = layers[0] if len(layers) == 1 else list(layers)
     return json.dumps(content, indent=2).encode() + b"\n"
+
+
+def subject_of(scope: Scope) -> str:
+    """Return what a layer calls a scope."""
+    kind = scope.WhichOneof("scope")
+    if kind is None or kind == "fleet":
+        return "fleet"
+    return f"{kind.partition('_')[0]} {getattr(scope, kind)}"
 
 
 def _layer(rows: list[TechniqueRow], matrix: Catalogue, subject: str) -> dict[str, Any]:

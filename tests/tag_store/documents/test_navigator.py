@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mitreattack.navlayers import Layer
 
 from decnet_ttp.attack import Catalogue, packaged_catalogue
-from decnet_ttp.exports.navigator import build_layers, document
+from decnet_ttp.tag_store.documents.navigator import build_layers, document
 from decnet_ttp.v1.rollup_service_pb2 import TechniqueRow
 
 NOON = Timestamp(seconds=1_772_712_000)

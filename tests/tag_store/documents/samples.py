@@ -7,7 +7,7 @@ from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from decnet_ttp.exports.actors import Actor
+from decnet_ttp.tag_store.documents.actors import Actor
 from decnet_ttp.v1 import attacker_fact_pb2 as facts_pb
 from decnet_ttp.v1.attacker_fact_pb2 import AttackerFact, IntelRecord
 from decnet_ttp.v1.directory_service_pb2 import Attacker

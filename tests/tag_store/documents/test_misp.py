@@ -10,11 +10,11 @@ import pymispgalaxies
 import pytest
 
 from decnet_ttp.attack import Catalogue, packaged_catalogue
-from decnet_ttp.exports.actors import Actor
-from decnet_ttp.exports.misp import document, events
+from decnet_ttp.tag_store.documents.actors import Actor
+from decnet_ttp.tag_store.documents.misp import document, events
 from decnet_ttp.v1 import attacker_fact_pb2 as facts_pb
 from decnet_ttp.v1.directory_service_pb2 import Attacker
-from exports.samples import ATTACKER, IDENTITY, PAYLOAD, actor, fact, tag
+from tag_store.documents.samples import ATTACKER, IDENTITY, PAYLOAD, actor, fact, tag
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from decnet_ttp.attack import ICS_DOMAIN, Catalogue
-from decnet_ttp.exports.actors import (
+from decnet_ttp.tag_store.documents.actors import (
     Actor,
     Json,
     Sightings,

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 
 from decnet_ttp.attack import Catalogue, Technique
-from decnet_ttp.exports.actors import (
+from decnet_ttp.tag_store.documents.actors import (
     Actor,
     Json,
     Sightings,
@@ -27,7 +27,12 @@ from decnet_ttp.exports.actors import (
     tags_in_order,
     time_of,
 )
-from decnet_ttp.exports.stix_fingerprints import EXTENSION, definition, fingerprint, latest_of
+from decnet_ttp.tag_store.documents.stix_fingerprints import (
+    EXTENSION,
+    definition,
+    fingerprint,
+    latest_of,
+)
 from decnet_ttp.v1 import attacker_fact_pb2 as facts_pb
 from decnet_ttp.v1.attacker_fact_pb2 import AttackerFact
 

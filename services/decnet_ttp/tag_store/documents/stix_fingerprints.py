@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from decnet_ttp.exports.actors import NAMESPACE, Json, own_id
+from decnet_ttp.tag_store.documents.actors import NAMESPACE, Json, own_id
 from decnet_ttp.v1 import attacker_fact_pb2 as facts_pb
 from decnet_ttp.v1.attacker_fact_pb2 import AttackerFact
 

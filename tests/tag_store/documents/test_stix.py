@@ -11,11 +11,11 @@ import pytest
 import stix2
 
 from decnet_ttp.attack import Catalogue, packaged_catalogue
-from decnet_ttp.exports.actors import Actor
-from decnet_ttp.exports.stix import address, bundle
-from decnet_ttp.exports.stix_fingerprints import EXTENSION
+from decnet_ttp.tag_store.documents.actors import Actor
+from decnet_ttp.tag_store.documents.stix import address, bundle
+from decnet_ttp.tag_store.documents.stix_fingerprints import EXTENSION
 from decnet_ttp.v1.directory_service_pb2 import Attacker
-from exports.samples import ATTACKER, IDENTITY, PAYLOAD, actor, tag
+from tag_store.documents.samples import ATTACKER, IDENTITY, PAYLOAD, actor, tag
 
 
 @pytest.fixture(scope="module")
