@@ -53,7 +53,9 @@ async def ask_all(
     return [(statistics.median(each), statistics.quantiles(each, n=100)[98]) for each in took]
 
 
-def questions(database: Database, attackers: int) -> dict[str, Callable[[int], Awaitable[Any]]]:
+def questions(
+    database: Database, size: int, attackers: int
+) -> dict[str, Callable[[int], Awaitable[Any]]]:
     """Return the questions by name; their argument tells one round from another."""
     directory = Directory(database)
     busy = Scope(ScopeKind.IDENTITY, BUSY)
@@ -68,8 +70,8 @@ def questions(database: Database, attackers: int) -> dict[str, Callable[[int], A
     def cells(scope: Callable[[int], Scope], asked: RollupFilter = everything) -> Any:
         return lambda at: read_cells(database, scope(at), asked)
 
-    def page(scope: Callable[[int], Scope], **asked: Any) -> Any:
-        return lambda at: read_page(database, scope(at), TagFilter(**asked), limit=100, below=None)
+    def page(scope: Callable[[int], Scope], below: int | None = None, **asked: Any) -> Any:
+        return lambda at: read_page(database, scope(at), TagFilter(**asked), limit=100, below=below)
 
     return {
         "techniques of an attacker": cells(one),
@@ -83,6 +85,7 @@ def questions(database: Database, attackers: int) -> dict[str, Callable[[int], A
         "techniques of the fleet, one week": cells(lambda _: fleet, week),
         "tags of an attacker, a page": page(one),
         "tags of the identity, a page": page(lambda _: busy),
+        "tags of the identity, a page half way down": page(lambda _: busy, size // 2),
         "tags of the identity, one technique": page(lambda _: busy, technique_id="T1010"),
         "tags of the identity, one rule": page(lambda _: busy, rule_id="R0010"),
         "tags of the campaign, a page": page(lambda _: campaign),
@@ -133,7 +136,7 @@ async def report(databases: dict[int, Database], options: argparse.Namespace) ->
     clocks = [await clock_of(each, processor=options.processor) for each in databases.values()]
     heads = "".join(f"{f'{size:,}'.replace(',', ' '):>18}" for size in databases)
     print(f"{'':<48}{heads}{'growth of p50':>15}{'of p99':>8}")
-    asked = [questions(each, options.attackers) for each in databases.values()]
+    asked = [questions(each, size, options.attackers) for size, each in databases.items()]
     for name in (name for name in asked[0] if options.only in name):
         figures = await ask_all([each[name] for each in asked], clocks, options.rounds)
         row = "".join(f"{median:>9.2f} /{p99:>7.2f}" for median, p99 in figures)

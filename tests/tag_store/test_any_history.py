@@ -79,7 +79,8 @@ _EMPTY = """
         anchor_recounts, running_counts, running_count_additions, attacker_adjustments,
         retirements, superseded_candidates,
         rollup_attacker, rollup_identity, rollup_fleet, rollup_fleet_day,
-        rollup_scope, rollup_scope_day, scope_changes, scope_counted, scope_members
+        rollup_scope, rollup_scope_day, scope_changes, scope_counted, scope_members,
+        scope_newest, scope_newest_technique
 """
 _SCOPE_CELLS = """
     SELECT t.tactic, t.technique_id, coalesce(t.sub_technique_id, ''), count(*),

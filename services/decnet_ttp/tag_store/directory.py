@@ -48,9 +48,12 @@ _ATTACKERS = """
     ) a
     LEFT JOIN identities i ON i.uuid = a.identity_uuid
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(r.count), 0)::bigint AS tags,
+        SELECT coalesce(sum(x.tags), 0)::bigint AS tags,
             count(DISTINCT (c.technique_id, c.sub_technique_id)) AS techniques
-        FROM rollup_attacker r JOIN cells c ON c.id = r.cell_id WHERE r.attacker_uuid = a.uuid
+        FROM (
+            SELECT y.cell_id, sum(y.count) AS tags FROM rollup_attacker y
+            WHERE y.attacker_uuid = a.uuid GROUP BY y.cell_id
+        ) x JOIN cells c ON c.id = x.cell_id
     ) r
     ORDER BY a.last_seen DESC, a.uuid DESC
 """

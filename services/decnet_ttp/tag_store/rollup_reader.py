@@ -10,7 +10,7 @@ from uuid import UUID
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
 from decnet_ttp.tag_store.rollup_counts import HIGH_FROM, MEDIUM_FROM
-from decnet_ttp.tag_store.scope_reader import of_campaign, of_identity
+from decnet_ttp.tag_store.scope_reader import days_between, of_campaign, of_identity
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 
 
@@ -50,24 +50,25 @@ class RollupFilter:
 _FIGURES = "r.count, r.first_seen, r.last_seen, r.confidence_max"
 _BY_DAY = f"r.cell_id, r.band, r.day, {_FIGURES}"
 
-# S608: the statements are put together from constants of this module alone; values are bound.
+# S608: the statements are put together from constants of ours alone; values are bound.
 _ATTACKER = f"SELECT {_BY_DAY}, 0 AS identities FROM rollup_attacker r WHERE r.attacker_uuid = $1"  # noqa: S608 - texts of ours; values are parameters
-
-
-_FLEET_BY_DAY = f"SELECT {_BY_DAY}, 0 AS identities FROM rollup_fleet_day r"  # noqa: S608 - texts of ours; values are parameters
-_FLEET = (
-    f"SELECT r.cell_id, r.band, NULL::date AS day, {_FIGURES}, 0 AS identities "  # noqa: S608 - texts of ours; values are parameters
-    "FROM rollup_fleet r"
+_FLEET_BY_DAY = (
+    f"SELECT {_BY_DAY}, 0 AS identities FROM rollup_fleet_day r WHERE {days_between('$2', '$3')}"  # noqa: S608 - texts of ours; values are parameters
 )
+_FLEET = f"SELECT r.cell_id, r.band, {_FIGURES}, 0 AS identities FROM rollup_fleet r"  # noqa: S608 - texts of ours; values are parameters
 
+# Added up before cells are named: a planner that takes the rows for few would hold each of them
+# against every cell.
 _CELLS = """
-    SELECT c.tactic, c.technique_id, coalesce(c.sub_technique_id, ''), sum(r.count)::bigint,
-        min(r.first_seen), max(r.last_seen), max(r.confidence_max), sum(r.identities)::bigint
-    FROM ({source}) r JOIN cells c ON c.id = r.cell_id
-    WHERE r.band >= {band}::smallint
-        AND ({from_day}::date IS NULL OR r.day >= {from_day})
-        AND ({before_day}::date IS NULL OR r.day < {before_day})
-    GROUP BY c.id HAVING sum(r.count) <> 0
+    SELECT c.tactic, c.technique_id, coalesce(c.sub_technique_id, ''), x.count, x.first_seen,
+        x.last_seen, x.confidence_max, x.identities
+    FROM (
+        SELECT r.cell_id, sum(r.count)::bigint AS count, min(r.first_seen) AS first_seen,
+            max(r.last_seen) AS last_seen, max(r.confidence_max) AS confidence_max,
+            sum(r.identities)::bigint AS identities
+        FROM ({source}) r WHERE r.band >= {band}::smallint
+        GROUP BY r.cell_id HAVING sum(r.count) <> 0
+    ) x JOIN cells c ON c.id = x.cell_id
 """
 # A session's tags are few and found through their index: no roll-up could be cheaper to read.
 _SESSION = f"""
@@ -78,26 +79,29 @@ _SESSION = f"""
         FROM tags t {TAG_EFFECT} WHERE t.session_id = $1 AND t.retirement_uuid IS NULL
     ) t
     WHERE CASE WHEN t.effective < {MEDIUM_FROM} THEN 1
-            WHEN t.effective < {HIGH_FROM} THEN 2 ELSE 3 END >= $2::smallint
-        AND ($3::date IS NULL OR (t.seen AT TIME ZONE 'UTC')::date >= $3)
-        AND ($4::date IS NULL OR (t.seen AT TIME ZONE 'UTC')::date < $4)
+            WHEN t.effective < {HIGH_FROM} THEN 2 ELSE 3 END >= $2::smallint AND {{days}}
     GROUP BY t.tactic, t.technique_id, t.sub_technique_id
 """  # noqa: S608 - texts of ours; values are parameters
+_SESSION_DAYS = days_between("$3", "$4", "(t.seen AT TIME ZONE 'UTC')::date")
 
 
-def _cells_of(source: str) -> str:
-    return _CELLS.format(source=source, band="$2", from_day="$3", before_day="$4")
+def _cells_of(all_days: str, some_days: str) -> tuple[str, str]:
+    return (
+        _CELLS.format(source=all_days, band="$2"),
+        _CELLS.format(source=some_days, band="$2"),
+    )
 
 
+# Queries for all time, whose values end with the band, and for some days.
 _BY_KEY = {
-    ScopeKind.ATTACKER: (_cells_of(_ATTACKER),) * 2,
-    ScopeKind.IDENTITY: tuple(_cells_of(of_identity(by_day=by_day)) for by_day in (False, True)),
-    ScopeKind.CAMPAIGN: tuple(_cells_of(of_campaign(by_day=by_day)) for by_day in (False, True)),
-    ScopeKind.SESSION: (_SESSION,) * 2,
+    ScopeKind.ATTACKER: _cells_of(_ATTACKER, f"{_ATTACKER} AND {days_between('$3', '$4')}"),
+    ScopeKind.IDENTITY: _cells_of(of_identity(by_day=False), of_identity(by_day=True)),
+    ScopeKind.CAMPAIGN: _cells_of(of_campaign(by_day=False), of_campaign(by_day=True)),
+    ScopeKind.SESSION: (_SESSION.format(days="true"), _SESSION.format(days=_SESSION_DAYS)),
 }
-_ALL_DAYS, _SOME_DAYS = (
-    _CELLS.format(source=source, band="$1", from_day="$2", before_day="$3")
-    for source in (_FLEET, _FLEET_BY_DAY)
+_OF_FLEET = (
+    _CELLS.format(source=_FLEET, band="$1"),
+    _CELLS.format(source=_FLEET_BY_DAY, band="$1"),
 )
 
 #: Attackers that are read at once for an export.
@@ -127,11 +131,12 @@ async def read_cells(database: Database, scope: Scope, asked: RollupFilter) -> l
     Raises:
         UnavailableError: The database is away.
     """
-    limits = (asked.min_band, asked.from_day, asked.before_day)
-    if scope.kind is ScopeKind.FLEET:
-        rows = await database.fetch(_SOME_DAYS if asked.by_day else _ALL_DAYS, *limits)
-    else:
-        rows = await database.fetch(_BY_KEY[scope.kind][asked.by_day], scope.key, *limits)
+    values: list[object] = [] if scope.kind is ScopeKind.FLEET else [scope.key]
+    values.append(asked.min_band)
+    if asked.by_day:
+        values += (asked.from_day, asked.before_day)
+    queries = _OF_FLEET if scope.kind is ScopeKind.FLEET else _BY_KEY[scope.kind]
+    rows = await database.fetch(queries[asked.by_day], *values)
     return [CellCount(*row) for row in rows]
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Queries for the roll-ups of one identity or campaign, with what is not folded in yet.
 
-Each has the scope's uuid as $1, the lowest band as $2, the first day as $3 and the day after the
-last as $4, and returns rows with the columns cell_id, band, day, count, first_seen, last_seen,
-confidence_max and identities.
+Each has the scope's uuid as $1 and the lowest band as $2; those by day also the first day as $3
+and the day after the last as $4, both of which may be NULL. They return rows with the columns
+cell_id, band, day, count, first_seen, last_seen, confidence_max and identities.
 """
 
 from __future__ import annotations
@@ -17,6 +17,15 @@ from decnet_ttp.tag_store.scope_changes import (
 from decnet_ttp.tag_store.scopes import MEMBERS, ScopeKind
 
 _FIGURES = "r.count, r.first_seen, r.last_seen, r.confidence_max"
+
+
+def days_between(from_day: str, before_day: str, day: str = "r.day") -> str:
+    """Return the condition on a day that indexes take, whichever of its bounds are NULL."""
+    return (
+        f"{day} >= coalesce({from_day}::date, '-infinity') "
+        f"AND {day} < coalesce({before_day}::date, 'infinity')"
+    )
+
 
 # S608 below: the statements are put together from constants of ours; values are bound.
 _MEMBERS = """
@@ -40,12 +49,9 @@ _WITH_PENDING = """
     WITH pending AS MATERIALIZED (
         SELECT p.* FROM ({pending}) p WHERE p.kind = {kind} AND p.scope_uuid = $1
     )
-    SELECT r.cell_id, r.band, r.day, {figures}, 0 AS identities FROM pending r
+    SELECT r.cell_id, r.band, r.day, {figures}, 0 AS identities FROM pending r WHERE {days}
 """
-
-
-# Bounds that the index takes, whatever of them is given.
-_DAYS = "AND r.day >= coalesce($3::date, '-infinity') AND r.day < coalesce($4::date, 'infinity')"
+_DAYS = days_between("$3", "$4")
 
 
 def _folded(kind: int, *, by_day: bool) -> str:
@@ -58,12 +64,13 @@ def _folded(kind: int, *, by_day: bool) -> str:
     part = f"AND r.part_uuid = {NO_PART}" if kind == CAMPAIGN_SCOPE else ""
     return (
         f"SELECT {columns} FROM {table} r WHERE r.scope_uuid = $1 AND r.kind = {kind} {part} "  # noqa: S608 - texts of ours; values are parameters
-        f"{_DAYS if by_day else ''}"
+        f"AND {_DAYS if by_day else 'true'}"
     )
 
 
 def _scope(kind: int, *, by_day: bool) -> str:
-    start = _WITH_PENDING.format(pending=_PENDING[kind], kind=kind, figures=_FIGURES)
+    days = _DAYS if by_day else "true"
+    start = _WITH_PENDING.format(pending=_PENDING[kind], kind=kind, figures=_FIGURES, days=days)
     return f"{start} UNION ALL {_folded(kind, by_day=by_day)}"
 
 
@@ -80,15 +87,14 @@ _NEW_IDENTITIES = f"""
 """  # noqa: S608 - texts of ours; values are parameters
 _IDENTITIES_BY_DAY = f"""
     SELECT x.cell_id, max(x.band), max(x.day), {_NOTHING}, count(DISTINCT x.who) FROM (
-        SELECT p.cell_id, p.band, p.day, p.who FROM pending p WHERE p.who IS NOT NULL
+        SELECT r.cell_id, r.band, r.day, r.who FROM pending r WHERE r.who IS NOT NULL AND {_DAYS}
         UNION ALL
         SELECT r.cell_id, r.band, r.day, r.scope_uuid
         FROM (SELECT DISTINCT m.identity_uuid FROM scope_members m WHERE m.campaign_uuid = $1) i
         JOIN rollup_scope_day r ON r.scope_uuid = i.identity_uuid AND r.kind = {IDENTITY_SCOPE}
-            AND r.part_uuid = $1 {_DAYS}
+            AND r.part_uuid = $1 AND {_DAYS}
     ) x
-    WHERE x.band >= $2::smallint AND ($3::date IS NULL OR x.day >= $3)
-        AND ($4::date IS NULL OR x.day < $4)
+    WHERE x.band >= $2::smallint
     GROUP BY x.cell_id
 """  # noqa: S608 - texts of ours; values are parameters
 

@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from decnet_ttp.tag_store.batch import TagRow
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.effects import EFFECTIVE, TAG_EFFECT
-from decnet_ttp.tag_store.member_tags import newest_tags, scan_floor
+from decnet_ttp.tag_store.member_tags import member_page
 from decnet_ttp.tag_store.recount import TAG_LIVE
 from decnet_ttp.tag_store.scopes import MEMBERS, TAG_CONDITIONS, Scope, ScopeKind
 
 #: Tags that a filter reads for one page; of many members, that lie further apart, so many.
 _SCAN = 10_000
-_SCAN_MEMBERS = 1_000
+_SCAN_MEMBERS = 500
 
 #: Scopes whose tags of one technique an index has in order.
 _BY_TECHNIQUE = frozenset({ScopeKind.FLEET, ScopeKind.ATTACKER})
@@ -71,13 +71,20 @@ async def read_page(
     Raises:
         UnavailableError: The database is away.
     """
-    if scope.kind in MEMBERS and asked.by_technique_alone:
-        newest = await newest_tags(
-            database, scope, technique_id=asked.technique_id, limit=limit + 1, below=below
+    if scope.kind in MEMBERS:
+        # The technique is in the index that is looked into.
+        others = replace(asked, technique_id="")
+        page = await member_page(
+            database,
+            scope,
+            list(_conditions(others)),
+            technique_id=asked.technique_id,
+            include_retired=asked.include_retired,
+            limit=limit,
+            scan=limit if asked.by_technique_alone else max(limit, _SCAN_MEMBERS),
+            below=below,
         )
-        # Retired ones are left out here: the numbers of the rest come from indexes alone.
-        page = [row for row, retired in newest[:limit] if asked.include_retired or not retired]
-        return TagPage(page, newest[limit - 1][0].seq if len(newest) > limit else None)
+        return TagPage(*page)
     floor = await _floor(database, scope, asked, below)
     rows = await read_tags(database, scope, asked, limit=limit + 1, past_seq=below, above_seq=floor)
     if len(rows) > limit:
@@ -89,11 +96,6 @@ async def _floor(
     database: Database, scope: Scope, asked: TagFilter, below: int | None
 ) -> int | None:
     """Return the number above which a bounded number of tags lie; None when it bounds nothing."""
-    if scope.kind in MEMBERS:
-        technique = asked.technique_id
-        return await scan_floor(
-            database, scope, technique_id=technique, count=_SCAN_MEMBERS, below=below
-        )
     if asked == TagFilter(include_retired=asked.include_retired) or (
         asked.by_technique_alone and scope.kind in _BY_TECHNIQUE
     ):
@@ -181,17 +183,15 @@ def _select(conditions: Sequence[str], page: str, columns: str = _COLUMNS) -> st
     return f"SELECT {columns} FROM tags t {join} {where} {page}"  # noqa: S608 - texts of ours; values are parameters
 
 
-def _of_members(
-    kind: ScopeKind, conditions: Sequence[str], page: str, columns: str = _COLUMNS
-) -> str:
+def _of_members(kind: ScopeKind, conditions: Sequence[str], page: str) -> str:
     """Return the query over many anchors: a page of each.
 
     One condition over all of them would make the database walk the whole table in order.
     """
     attackers, identities = MEMBERS[kind]
-    of_attacker = _select(["t.attacker_uuid = m.uuid", *conditions], page, columns)
+    of_attacker = _select(["t.attacker_uuid = m.uuid", *conditions], page)
     own = ["t.attacker_uuid IS NULL", "t.identity_uuid = m.uuid", *conditions]
-    of_identity = _select(own, page, columns)
+    of_identity = _select(own, page)
     return (
         f"SELECT t.* FROM ({attackers}) m CROSS JOIN LATERAL ({of_attacker}) t "  # noqa: S608 - texts of ours; values are parameters
         f"UNION ALL SELECT t.* FROM ({identities}) m CROSS JOIN LATERAL ({of_identity}) t"
