@@ -36,6 +36,7 @@ from decnet_ttp.tag_store.rollup_reader import RollupFilter, read_cells
 from decnet_ttp.tag_store.rule_states import RuleStates, Subject
 from decnet_ttp.tag_store.scope_folder import fold_all
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
+from decnet_ttp.tag_store.tag_reader import TagFilter, read_page
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1 import tag_pb2
 from tag_store.samples import DAY_S, NOON, adjusting_rule, draft, group, verdict
@@ -109,6 +110,26 @@ _SCOPES = {
         effect=TAG_EFFECT,
     ),
 }
+_SCOPE_SEQS = """
+    SELECT t.seq FROM tags t
+    LEFT JOIN attackers a ON a.uuid = t.attacker_uuid
+    JOIN identities i ON i.uuid
+        = CASE WHEN t.attacker_uuid IS NULL THEN t.identity_uuid ELSE a.identity_uuid END
+    LEFT JOIN identities r ON r.uuid = i.root_uuid
+    WHERE {scope} = $1 AND ($2 = '' OR t.technique_id = $2) AND ($3 = '' OR t.source_kind = $3)
+        AND ($4 OR t.retirement_uuid IS NULL)
+    ORDER BY t.seq DESC
+"""
+_SEQS = {
+    ScopeKind.IDENTITY: _SCOPE_SEQS.format(scope="coalesce(i.root_uuid, i.uuid)"),
+    ScopeKind.CAMPAIGN: _SCOPE_SEQS.format(scope="coalesce(r.campaign_uuid, i.campaign_uuid)"),
+}
+_PAGES = [
+    TagFilter(),
+    TagFilter(technique_id="T1059"),
+    TagFilter(include_retired=True),
+    TagFilter(technique_id="T1059", source_kind="command"),
+]
 #: Lowest band, its confidence, and a day or none.
 _FILTERS = [
     (band, confidence, day)
@@ -383,6 +404,34 @@ class StoreMachine(RuleBasedStateMachine):
 
         self.run(compare())
 
+    @invariant()
+    def pages_hold_every_tag_once_newest_first(self) -> None:
+        async def compare() -> None:
+            asked = _PAGES[self.steps % len(_PAGES)]
+            scopes = [Scope(ScopeKind.CAMPAIGN, campaign) for campaign in CAMPAIGNS]
+            scopes += [
+                Scope(ScopeKind.IDENTITY, each) for each in IDENTITIES if each not in self.merged
+            ]
+            for scope in scopes:
+                expected = await self.database.fetch(
+                    _SEQS[scope.kind],
+                    scope.key,
+                    asked.technique_id,
+                    asked.source_kind,
+                    asked.include_retired,
+                )
+                found: list[int] = []
+                below = None
+                while True:
+                    page = await read_page(self.database, scope, asked, limit=2, below=below)
+                    found += [row.seq for row in page.rows]
+                    below = page.next_below
+                    if below is None:
+                        break
+                assert found == [row[0] for row in expected]
+
+        self.run(compare())
+
     def _tree(self, root: UUID) -> set[UUID]:
         tree = {root}
         while more := {loser for loser, winner in self.merged.items() if winner in tree} - tree:
@@ -393,7 +442,7 @@ class StoreMachine(RuleBasedStateMachine):
     def rollups_equal_a_recount(self) -> None:
         self.run(settle(self.database))
         found = self.run(recount(self.database, repair=False))
-        assert [each.differing for each in found] == [0] * 6
+        assert [each.differing for each in found] == [0] * 7
 
     @invariant()
     def identities_and_campaigns_answer_for_their_members(self) -> None:
@@ -463,6 +512,27 @@ LOST = {
 }
 
 
+async def test_recount_finds_and_repairs_newest_tags_that_would_hide_others(
+    database: Database,
+) -> None:
+    groups = [
+        group("m1", [draft("a"), draft("b", "T1105")], attacker=str(ATTACKERS[0])),
+        group("m2", [draft("c"), draft("d")], attacker="", identity=str(IDENTITIES[0])),
+    ]
+    await TagWriter(database, lambda: None).write(groups, silent=True)
+    await Identities(database).link(IDENTITIES[0], [ATTACKERS[0]])
+    await fold_all(database)
+    before = await recount(database, repair=False)
+    assert before[-1] == ("newest", 3, 0)
+    for table, wrong in (("scope_newest", 3), ("scope_newest_technique", 3)):
+        await database.fetch(f"UPDATE {table} SET seq = 1")  # noqa: S608 - a test's own text
+        assert (await recount(database, repair=False))[-1] == ("newest", 3, wrong)
+        assert (await recount(database, repair=True))[-1] == ("newest", 3, wrong)
+        assert await recount(database, repair=False) == before
+    await database.fetch("UPDATE scope_newest SET seq = seq + 100")
+    assert await recount(database, repair=False) == before, "a look too many hides nothing"
+
+
 @pytest.mark.parametrize("table", [*LOST])
 async def test_recount_finds_and_repairs_what_was_tampered_with(
     database: Database, table: str
@@ -475,7 +545,7 @@ async def test_recount_finds_and_repairs_what_was_tampered_with(
     await writer.write(groups, silent=True)
     await fold_all(database)
     before = await recount(database, repair=True)
-    assert [each.differing for each in before] == [0] * 6
+    assert [each.differing for each in before] == [0] * 7
     cell = "(SELECT id FROM cells WHERE technique_id = 'T1059')"
     await database.fetch(f"UPDATE rollup_{table} SET count = 77 WHERE cell_id = {cell}")  # noqa: S608 - a test's own text
     await database.fetch(f"DELETE FROM rollup_{table} WHERE cell_id <> {cell}")  # noqa: S608 - a test's own text

@@ -24,11 +24,11 @@ async def test_migrations_go_forward_and_back(database_url: str) -> None:
     assert await schema_version(database_url, schema=SCHEMA) == ""
     await migrate(database_url, schema=SCHEMA)
     assert await schema_version(database_url, schema=SCHEMA) == HEAD
-    assert await connection.fetchval(_TABLES) == 30
+    assert await connection.fetchval(_TABLES) == 32
     await downgrade(database_url, schema=SCHEMA, revision="base")
     assert await connection.fetchval(_TABLES) == 1
     await migrate(database_url, schema=SCHEMA)
-    assert await connection.fetchval(_TABLES) == 30
+    assert await connection.fetchval(_TABLES) == 32
     await connection.close()
 
 

@@ -49,7 +49,7 @@ def messages(start: int, stop: int) -> pb.InsertTagsRequest:
 
 
 async def assert_recount_agrees(database: Database) -> None:
-    assert [each.differing for each in await recount(database, repair=False)] == [0] * 6
+    assert [each.differing for each in await recount(database, repair=False)] == [0] * 7
 
 
 @pytest.mark.timeout(400)

@@ -234,12 +234,13 @@ _FOLD = (
 )
 _WRITE = ";\n".join(_FOLD)
 
-_EMPTY = (
-    "DELETE FROM scope_changes",
-    *(
-        f"DELETE FROM {table}"  # noqa: S608 - texts of ours; values are parameters
-        for table in ("rollup_scope", "rollup_scope_day", "scope_counted", "scope_members")
-    ),
+# Without members the triggers on the rest have nothing to do.
+_EMPTY = tuple(
+    f"DELETE FROM {table}"  # noqa: S608 - texts of ours; values are parameters
+    for table in (
+        *("scope_members", "scope_newest", "scope_newest_technique"),
+        *("rollup_scope", "rollup_scope_day", "scope_counted", "scope_changes"),
+    )
 )
 _MARK_ALL = """
     INSERT INTO scope_changes (kind, members)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from decnet_ttp.tag_store.newest_recount import compare_newest
 from decnet_ttp.tag_store.scope_changes import (
     CAMPAIGN_SCOPE,
     IDENTITY_SCOPE,
@@ -94,4 +95,8 @@ async def compare_scopes(connection: Any) -> list[tuple[str, int, int]]:
     days = await connection.fetchrow(_DAYS)
     all_time = await connection.fetchrow(_ALL_TIME)
     identities = await connection.fetchval(_IDENTITIES)
-    return [("scope_day", *days), ("scope", all_time[0], all_time[1] + identities)]
+    return [
+        ("scope_day", *days),
+        ("scope", all_time[0], all_time[1] + identities),
+        await compare_newest(connection),
+    ]
