@@ -31,6 +31,7 @@ class Tagger(tagger_service_pb2_grpc.TaggerServiceServicer):
     def __init__(self) -> None:
         self.kinds = ["command"]
         self.calls: list[int] = []
+        self.times: list[tuple[str, int]] = []
         self.error: DecnetError | None = None
         self.poison = ""
         self.delay_s = 0.0
@@ -54,6 +55,7 @@ class Tagger(tagger_service_pb2_grpc.TaggerServiceServicer):
         for group in request.groups:
             out = answer.groups.add(origin_id=group.origin_id, anchor=group.anchor)
             for event in group.events:
+                self.times.append((event.source_id, event.observe_time.ToSeconds()))
                 if self.poison and self.poison in event.command.command_text:
                     raise ValueError("poison")
                 out.tags.add(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from decnet_ttp.runtime.bus import INTEL_STREAM
+from decnet_ttp.runtime.bus import INTEL_STREAM, Envelope
 from ingest.backends import until
 from ingest.rig import Rig
 
@@ -23,6 +23,23 @@ async def test_enrichment_and_later_sessions_make_the_same_event(rig: Rig) -> No
         await until(lambda: running.consumer.counters.handled == 3)
         assert sum(rig.tagger.calls) == 4
     assert sorted(rig.store.tags) == sorted([intel, "s1#cmd0", "s2#cmd0"])
+
+
+async def test_a_verdict_without_a_time_has_that_of_its_message_ever_after(rig: Rig) -> None:
+    """Delivered again, or looked at again after a restart, it is no later than it was."""
+    rig.tagger.kinds = ["intel"]
+    sent_s = 1_700_000_000
+    envelope = Envelope("attacker.intel.enriched", "intel.enriched", "e1", VERDICT, ts=sent_s)
+    async with rig.ingest():
+        await rig.bus.js.publish(envelope.topic, envelope.encode())
+        await until(rig.settled)
+    async with rig.ingest():
+        await rig.bus.js.publish(envelope.topic, envelope.encode())
+        await until(rig.settled)
+        await rig.publish("s1", "id", ip=IP)
+        await until(lambda: len(rig.tagger.times) == 3)
+    (intel,) = rig.store.tags
+    assert rig.tagger.times == [(intel, sent_s)] * 3
 
 
 async def test_records_survive_a_restart_and_one_is_kept_for_each_attacker(rig: Rig) -> None:

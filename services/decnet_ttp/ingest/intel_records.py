@@ -21,7 +21,7 @@ from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.fan_out import Sink
 from decnet_ttp.ingest.fields import uuid_text
-from decnet_ttp.ingest.inputs.intel import INTEL_ENRICHED, write_verdict
+from decnet_ttp.ingest.inputs.intel import INTEL_ENRICHED, timed, write_verdict
 from decnet_ttp.runtime.bus import INTEL_PREFIX, INTEL_STREAM, Bus
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class IntelRecords:
                 or not (attacker := uuid_text(upstream.attacker_uuid))
             ):
                 continue
-            record = orjson.dumps(upstream.payload)
+            record = orjson.dumps(timed(upstream))
             if len(record) > _MAX_RECORD_BYTES:
                 continue
             self._hold(attacker, record)

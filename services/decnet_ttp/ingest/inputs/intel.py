@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.directory_update import DirectoryUpdate, moment_of
@@ -13,6 +15,7 @@ from decnet_ttp.ingest.fan_out import Sink
 from decnet_ttp.ingest.fields import first_identifier, joined_id, text, texts
 from decnet_ttp.ingest.inputs.reading import SKIP, Input, digest, itself, put, subject_of
 from decnet_ttp.ingest.inputs.telling import tell_attacker
+from decnet_ttp.ingest.moments import read_moment
 
 #: Single values that some providers send where the payload has a list, and shorter names.
 _LISTS = {
@@ -41,6 +44,8 @@ _MOST_SCORE = 100.0
 
 #: Fields that change although the verdict stays.
 _VOLATILE = ("_at", "_ts", "_until")
+#: Where the time of a verdict stands, the best first.
+_TIMES = ("enriched_at", "observed_at", "ts")
 
 
 def verdict(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,6 +62,20 @@ def verdict(payload: Mapping[str, Any]) -> dict[str, Any]:
         if short in found and name not in found:
             found[name] = texts(found[short])
     return found
+
+
+def timed(upstream: Upstream) -> Mapping[str, Any]:
+    """Return the intel record of a message with a time: its own, else that of the message.
+
+    Which of two verdicts about an attacker is the later must not hang on when they are handled:
+    messages are delivered again, and looked at again with later sessions.
+    """
+    payload, stamp = upstream.payload, Timestamp()
+    if any(read_moment(payload.get(name), stamp) for name in _TIMES):
+        return payload
+    if not read_moment(upstream.sent_s, stamp):
+        return payload
+    return {**payload, "observed_at": upstream.sent_s}
 
 
 def write_verdict(upstream: Upstream, payload: Mapping[str, Any], sink: Sink) -> int:
@@ -77,14 +96,12 @@ def write_verdict(upstream: Upstream, payload: Mapping[str, Any], sink: Sink) ->
         SourceKind.INTEL,
         said,
         joined_id(f"intel:{record}", f":{digest(said)}"),
-        payload.get("enriched_at"),
-        payload.get("observed_at"),
-        payload.get("ts"),
+        *map(payload.get, _TIMES),
     )
 
 
 def _write(upstream: Upstream, sink: Sink) -> int:
-    return write_verdict(upstream, upstream.payload, sink)
+    return write_verdict(upstream, timed(upstream), sink)
 
 
 def _tell(upstream: Upstream, update: DirectoryUpdate) -> None:
@@ -93,7 +110,7 @@ def _tell(upstream: Upstream, update: DirectoryUpdate) -> None:
     if not upstream.attacker_uuid:
         return
     said = verdict(upstream.payload)
-    stated = moment_of(upstream, "enriched_at", "observed_at", "ts")
+    stated = moment_of(upstream, *_TIMES)
     for provider, (word, score, signals) in _PROVIDERS.items():
         names = [name for name in (word, score, *signals) if said.get(name) not in (None, "", [])]
         if not names:
