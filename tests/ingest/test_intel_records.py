@@ -29,7 +29,7 @@ async def test_a_verdict_without_a_time_has_that_of_its_message_ever_after(rig: 
     """Delivered again, or looked at again after a restart, it is no later than it was."""
     rig.tagger.kinds = ["intel"]
     sent_s = 1_700_000_000
-    envelope = Envelope("attacker.intel.enriched", "intel.enriched", "e1", VERDICT, ts=sent_s)
+    envelope = Envelope("attacker.intel.enriched", "enriched", VERDICT, "e1", sent_s)
     async with rig.ingest():
         await rig.bus.js.publish(envelope.topic, envelope.encode())
         await until(rig.settled)
