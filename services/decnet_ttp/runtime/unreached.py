@@ -42,6 +42,11 @@ def unreached_reason(details: str) -> str | None:
     return next((reason for text, reason in _REASONS if text in details), None)
 
 
+def needs_operator(reason: str) -> bool:
+    """Whether no waiting ends what a reason says."""
+    return reason in _TEXTS and reason != "NAME_UNKNOWN"
+
+
 def explain_unreached(reason: str, settings: Settings) -> str | None:
     """Return what a reason means and what to do about it.
 

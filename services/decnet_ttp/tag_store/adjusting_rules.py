@@ -21,6 +21,7 @@ from decnet_ttp.core.errors import (
 from decnet_ttp.runtime.boundary import from_rpc_error
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.outage import Outage
 from decnet_ttp.runtime.pacing import unless_stopped
 from decnet_ttp.tag_store.adjustments import Adjustments
 from decnet_ttp.tag_store.rule_states import RuleStates, adjusts
@@ -52,6 +53,7 @@ class AdjustingRules:
         self._revision = 0
         self._epoch = ""
         self._changed = asyncio.Event()
+        self._outage = Outage(_log, "rule-store")
         if not settings.rule_store:
             adjustments.states = RuleStates(None)
             self._changed.set()
@@ -98,7 +100,7 @@ class AdjustingRules:
                     error = from_rpc_error(rpc_error)
                     if isinstance(error, OutOfRangeError | ResourceExhaustedError):
                         self._revision, self._epoch = 0, ""
-                    _log.info("rule-store away", extra={"reason": error.reason})
+                    self._outage.failed(error)
                 except TimeoutError:
                     _log.warning("rule-store silent", extra={"revision": self._revision})
                 if (self._revision, self._epoch) != before:
@@ -117,6 +119,7 @@ class AdjustingRules:
                 message = await asyncio.wait_for(stream.read(), _SILENCE_S)
                 if message is grpc.aio.EOF:
                     return
+                self._outage.over()
                 self._apply(message)
         finally:
             stream.cancel()

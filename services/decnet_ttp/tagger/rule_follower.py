@@ -12,6 +12,7 @@ import grpc
 from decnet_ttp.attack import Catalogue
 from decnet_ttp.core.errors import OutOfRangeError, ResourceExhaustedError
 from decnet_ttp.runtime.boundary import from_rpc_error
+from decnet_ttp.runtime.outage import Outage
 from decnet_ttp.tagger.lifter import Lifter
 from decnet_ttp.tagger.rule_set import RuleSet
 from decnet_ttp.v1 import rule_pb2, rule_store_service_pb2, rule_store_service_pb2_grpc
@@ -56,6 +57,7 @@ class RuleFollower:
         self.loaded = False
         self.revision = 0
         self.epoch = ""
+        self._outage = Outage(_log, "rule-store")
         self._swapped = asyncio.Event()
 
     async def changed(self) -> None:
@@ -83,7 +85,7 @@ class RuleFollower:
                 error = from_rpc_error(rpc_error)
                 if isinstance(error, OutOfRangeError | ResourceExhaustedError):
                     self.revision, self.epoch = 0, ""
-                _log.info("rule-store away", extra={"reason": error.reason})
+                self._outage.failed(error)
             except TimeoutError:
                 _log.warning("rule-store silent", extra={"revision": self.revision})
             if (self.revision, self.epoch) != before:
@@ -101,6 +103,7 @@ class RuleFollower:
                 message = await asyncio.wait_for(stream.read(), _SILENCE_S)
                 if message is grpc.aio.EOF:
                     return
+                self._outage.over()
                 await self._apply(message)
         finally:
             stream.cancel()
