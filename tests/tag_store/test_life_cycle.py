@@ -27,7 +27,12 @@ from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.retention import Retention
 from decnet_ttp.tag_store.ticks import TICKS_PER_DAY, TICKS_PER_SECOND
 from decnet_ttp.tag_store.writer import TagWriter
-from decnet_ttp.v1 import directory_service_pb2, rollup_service_pb2, scope_pb2
+from decnet_ttp.v1 import (
+    directory_service_pb2,
+    directory_update_pb2,
+    rollup_service_pb2,
+    scope_pb2,
+)
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
 from tag_store.samples import (
     ATTACKER,
@@ -156,6 +161,65 @@ async def test_retention_deletes_by_age_of_storage(database: Database) -> None:
     stop.set()
     await running
     assert [each.differing for each in await recount(database, repair=False)] == [0] * 7
+
+
+_OLD_SESSIONS = """
+    UPDATE sessions SET stored_at = now() - interval '5 days' WHERE session_id <> 'read in'
+"""
+_LEFT = "SELECT session_id FROM sessions ORDER BY session_id"
+_FACTS = (
+    "SELECT attacker_uuid FROM attacker_facts UNION ALL SELECT attacker_uuid FROM attacker_intel"
+)
+
+
+async def test_sessions_and_what_was_known_of_those_who_are_gone_end_by_age(
+    client: StoreClient, database: Database
+) -> None:
+    """History that was read in today stays, as do facts about whoever left something since."""
+    now = int(time.time())
+    update = directory_update_pb2.UpdateDirectoryRequest()
+    for name, who, days in (
+        ("old", ATTACKER, 5),
+        ("held", ATTACKER, 5),
+        ("young", OTHER_ATTACKER, 1),
+        ("read in", OTHER_ATTACKER, 9),
+    ):
+        at = Timestamp(seconds=now - days * 86_400)
+        update.sessions.add(
+            session_id=name, attacker_uuid=who, decky_id="d", start_time=at, end_time=at
+        )
+    then = Timestamp(seconds=now - 5 * 86_400)
+    for who in (ATTACKER, OTHER_ATTACKER):
+        update.facts.add(
+            attacker_uuid=who, kind=1, value="v", first_seen_time=then, last_seen_time=then
+        )
+        update.intel_records.add(attacker_uuid=who, provider="p", verdict="v", observe_time=then)
+    await client.directory.UpdateDirectory(update)
+    await database.fetch(_OLD_SESSIONS)
+    request = pb.VacuumTagsRequest(
+        before_time=Timestamp(seconds=now - 2 * 86_400), requested_by="me", reason="old"
+    )
+
+    async def vacuum(*, dry_run: bool = False, kind: str = "") -> tuple[int, int, int]:
+        request.dry_run, request.source_kind = dry_run, kind
+        done = await client.tags.VacuumTags(request)
+        return done.deleted_count, done.deleted_session_count, done.deleted_fact_count
+
+    assert await vacuum(kind="command") == (0, 0, 0)
+    assert await vacuum(dry_run=True) == (0, 2, 2)
+    async with database.connection() as writer, writer.transaction():
+        await writer.execute("UPDATE sessions SET commands = 9 WHERE session_id = 'held'")
+        assert await vacuum() == (0, 1, 2)
+    assert await vacuum() == (0, 1, 0)
+    assert [row[0] for row in await database.fetch(_LEFT)] == ["read in", "young"]
+    assert {str(row[0]) for row in await database.fetch(_FACTS)} == {OTHER_ATTACKER}
+    records = await database.fetch(
+        "SELECT scope, requested_by, reason, tags, sessions, facts FROM purges ORDER BY created_at"
+    )
+    assert [tuple(row) for row in records] == [
+        ("age", "me", "old", 0, 1, 2),
+        ("age", "me", "old", 0, 1, 0),
+    ]
 
 
 async def test_settling_holds_nobody_up_while_it_looks(

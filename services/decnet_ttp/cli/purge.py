@@ -54,15 +54,15 @@ def purge(connection: Connection, *, scope: Scope, reason: str) -> None:
     type=click.FloatRange(min=0, min_open=True),
     required=True,
     metavar="N",
-    help="Tags stored more than N days ago.",
+    help="What was stored more than N days ago.",
 )
-@click.option("--source-kind", default="", metavar="KIND", help="Only tags of this kind of event.")
+@click.option("--source-kind", default="", metavar="KIND", help="Only tags, of this kind of event.")
 @click.option("--dry-run", is_flag=True, help="Count only.")
 @connection_options
 def vacuum(
     connection: Connection, *, older_than_days: float, source_kind: str, dry_run: bool
 ) -> None:
-    """Delete tags by age; writers are not held up."""
+    """Delete tags, sessions, facts and intel by age; writers are not held up."""
     import time
 
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -71,6 +71,18 @@ def vacuum(
 
     before = Timestamp()
     before.FromNanoseconds(max(time.time_ns() - round(older_than_days * _DAY_NS), 0))
-    request = VacuumTagsRequest(before_time=before, source_kind=source_kind, dry_run=dry_run)
-    deleted = _ask(connection, "VacuumTags", request).deleted_count
-    click.echo(f"{deleted} tags {'would be deleted' if dry_run else 'deleted'}")
+    request = VacuumTagsRequest(
+        before_time=before,
+        source_kind=source_kind,
+        dry_run=dry_run,
+        requested_by=getpass.getuser(),
+        reason=f"vacuum: older than {older_than_days:g} days",
+    )
+    answer = _ask(connection, "VacuumTags", request)
+    said = f"{answer.deleted_count} tags"
+    if answer.deleted_session_count or answer.deleted_fact_count:
+        said += (
+            f", {answer.deleted_session_count} sessions and "
+            f"{answer.deleted_fact_count} facts and records of intel"
+        )
+    click.echo(f"{said} {'would be deleted' if dry_run else 'deleted'}")

@@ -212,7 +212,7 @@ class Settings:
     )
 
     retention_days: float = _setting(
-        "Days the tag-store keeps a tag after it was stored; 0: for ever.",
+        "Days the tag-store keeps tags and sessions after they were stored; 0: for ever.",
         0.0,
         parse=_not_negative_float,
     )

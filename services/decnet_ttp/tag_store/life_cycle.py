@@ -10,6 +10,7 @@ from uuid import UUID
 
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
 from decnet_ttp.tag_store import scope_fold
+from decnet_ttp.tag_store.aged_records import Deleted, delete_facts, delete_sessions
 from decnet_ttp.tag_store.attacker_locks import hold_to_change
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.deletion import BATCH_TAGS, delete_tags, settle_anchors
@@ -48,6 +49,11 @@ _RECORD = """
     RETURNING uuid
 """
 _RECORD_COUNT = "UPDATE purges SET tags = $2 WHERE uuid = $1"
+# A deletion by age is of nobody in particular.
+_RECORD_AGE = """
+    INSERT INTO purges (scope, scope_uuid, requested_by, reason, tags, sessions, facts)
+    VALUES ('age', '00000000-0000-0000-0000-000000000000', $1, $2, $3, $4, $5)
+"""
 _FORGET = (
     "DELETE FROM attacker_facts WHERE attacker_uuid = ANY($1::uuid[])",
     "DELETE FROM attacker_adjustments WHERE attacker_uuid = ANY($1::uuid[])",
@@ -164,19 +170,44 @@ class LifeCycle:
         async with self._database.connection() as connection, connection.transaction():
             return await delete_tags(connection, uuids)
 
-    async def vacuum(self, before: int, *, source_kind: str = "", dry_run: bool = False) -> int:
-        """Delete tags that were stored before a time, oldest first.
+    async def vacuum(
+        self,
+        before: int,
+        *,
+        source_kind: str = "",
+        dry_run: bool = False,
+        requested_by: str = "",
+        reason: str = "",
+    ) -> Deleted:
+        """Delete what was stored before a time, oldest first: tags, then sessions and facts.
 
         Args:
             before: The time, in ticks.
-            source_kind: Kind of event; empty for all.
+            source_kind: Kind of event; empty for all. Only tags have one, and only they go then.
             dry_run: Whether to count only.
+            requested_by: Who asks, for the record.
+            reason: Why, for the record.
 
         Returns:
-            How many were deleted, or would be.
+            How much was deleted, or would be.
         """
-        if dry_run:
-            return int((await self._database.fetch(_COUNT_OLD, before, source_kind))[0][0])
+        tags = sessions = facts = 0
+        try:
+            if dry_run:
+                tags = (await self._database.fetch(_COUNT_OLD, before, source_kind))[0][0]
+            else:
+                tags = await self._vacuum_tags(before, source_kind)
+            if not source_kind:
+                sessions = await delete_sessions(self._database, before, dry_run=dry_run)
+                facts = await delete_facts(self._database, before, dry_run=dry_run)
+        finally:
+            deleted = Deleted(tags, sessions, facts)
+            if any(deleted) and not dry_run:
+                await self._database.fetch(_RECORD_AGE, requested_by, reason, *deleted)
+                _log.info("vacuumed", extra=deleted._asdict())
+        return deleted
+
+    async def _vacuum_tags(self, before: int, source_kind: str) -> int:
         deleted = past = 0
         while rows := await self._database.fetch(_NEXT_OLD, before, source_kind, past, BATCH_TAGS):
             past = rows[-1]["seq"]
@@ -189,6 +220,4 @@ class LifeCycle:
         await settle_anchors(self._database)
         await fold_all(self._database)
         await settle(self._database)
-        if deleted:
-            _log.info("vacuumed", extra={"tags": deleted})
         return deleted

@@ -10,7 +10,7 @@ import asyncpg
 from decnet_ttp.runtime.database import asyncpg_dsn
 
 #: The newest migration in the package.
-HEAD = "0011"
+HEAD = "0012"
 
 _log = logging.getLogger(__name__)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Deleting tags that are older than they may grow, once an hour."""
+"""Deleting what is older than it may grow, once an hour."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Retention:
 
     Args:
         database: Where the tags are.
-        days: How old a tag may grow, from its storage on; 0: as old as it likes.
+        days: How old tags and sessions may grow, from their storage on; 0: as old as they like.
     """
 
     def __init__(self, database: Database, days: float) -> None:
@@ -36,10 +36,13 @@ class Retention:
             await stop.wait()
             return
         life_cycle = LifeCycle(self._database)
+        reason = f"older than {self._days:g} days"
         stopping = asyncio.ensure_future(stop.wait())
         while not stop.is_set():
             before = from_epoch_seconds(time.time()) - round(self._days * TICKS_PER_DAY)
-            work = asyncio.ensure_future(life_cycle.vacuum(before))
+            work = asyncio.ensure_future(
+                life_cycle.vacuum(before, requested_by="retention", reason=reason)
+            )
             await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
             work.cancel()
             try:

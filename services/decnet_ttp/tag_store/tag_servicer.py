@@ -149,7 +149,7 @@ class TagServicer(RetirementServicer):
     async def VacuumTags(
         self, request: pb.VacuumTagsRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.VacuumTagsResponse:
-        """Delete tags by age."""
+        """Delete by age."""
         if not request.HasField("before_time"):
             raise InvalidArgumentError(
                 "before_time is not set; say from when on tags are kept", field="before_time"
@@ -158,8 +158,14 @@ class TagServicer(RetirementServicer):
             read_time(request.before_time, "before_time"),
             source_kind=check_text(request.source_kind, "source_kind"),
             dry_run=request.dry_run,
+            requested_by=check_text(request.requested_by, "requested_by"),
+            reason=check_text(request.reason, "reason"),
         )
-        return pb.VacuumTagsResponse(deleted_count=deleted)
+        return pb.VacuumTagsResponse(
+            deleted_count=deleted.tags,
+            deleted_session_count=deleted.sessions,
+            deleted_fact_count=deleted.facts,
+        )
 
     async def GetStatus(
         self, _request: pb.GetStatusRequest, _context: grpc.aio.ServicerContext[Any, Any]

@@ -27,15 +27,15 @@ from decnet_ttp.v1 import tag_pb2 as decnet__ttp_dot_v1_dot_tag__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%decnet_ttp/v1/tag_store_service.proto\x12\rdecnet_ttp.v1\x1a\x19\x64\x65\x63net_ttp/v1/scope.proto\x1a\x17\x64\x65\x63net_ttp/v1/tag.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"c\n\x11InsertTagsRequest\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.TagGroup\x12\x0e\n\x06silent\x18\x02 \x01(\x08\x12\x15\n\rcount_origins\x18\x03 \x01(\x08\"\xd5\x01\n\x12InsertTagsResponse\x12\x16\n\x0einserted_count\x18\x01 \x01(\x03\x12\x13\n\x0bknown_count\x18\x02 \x01(\x03\x12\x19\n\x11\x62\x65low_floor_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x61nnounced_count\x18\x04 \x01(\x03\x12,\n\x07origins\x18\x05 \x03(\x0b\x32\x1b.decnet_ttp.v1.OriginCounts\x12\x18\n\x10suppressed_count\x18\x06 \x01(\x03\x12\x16\n\x0e\x61\x64justed_count\x18\x07 \x01(\x03\"N\n\x0cOriginCounts\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x16\n\x0einserted_count\x18\x02 \x01(\x03\x12\x13\n\x0bknown_count\x18\x03 \x01(\x03\"\x8c\x02\n\x0fListTagsRequest\x12#\n\x05scope\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Scope\x12\x14\n\x0ctechnique_id\x18\x02 \x01(\t\x12\x18\n\x10sub_technique_id\x18\x03 \x01(\t\x12\x0e\n\x06tactic\x18\x04 \x01(\t\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x13\n\x0bsource_kind\x18\x06 \x01(\t\x12\x16\n\x0emin_confidence\x18\x07 \x01(\x01\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\x12\x16\n\x0e\x61ttack_release\x18\n \x01(\t\x12\x17\n\x0finclude_retired\x18\x0b \x01(\x08\"M\n\x10ListTagsResponse\x12 \n\x04tags\x18\x01 \x03(\x0b\x32\x12.decnet_ttp.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x10PurgeTagsRequest\x12#\n\x05scope\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Scope\x12\x14\n\x0crequested_by\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\">\n\x11PurgeTagsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\x12\x12\n\npurge_uuid\x18\x02 \x01(\t\"j\n\x11VacuumTagsRequest\x12/\n\x0b\x62\x65\x66ore_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsource_kind\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"+\n\x12VacuumTagsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\"I\n\x0bRuleVersion\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\x05\x12\x13\n\x0bpassed_over\x18\x03 \x01(\x08\"T\n\x15\x46indSupersededRequest\x12\x10\n\x08run_uuid\x18\x01 \x01(\t\x12)\n\x05rules\x18\x02 \x03(\x0b\x32\x1a.decnet_ttp.v1.RuleVersion\"1\n\x16\x46indSupersededResponse\x12\x17\n\x0f\x63\x61ndidate_count\x18\x01 \x01(\x03\"\xbd\x01\n\x16JudgeSupersededRequest\x12\x10\n\x08run_uuid\x18\x01 \x01(\t\x12\'\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x17.decnet_ttp.v1.EventKey\x12$\n\x04made\x18\x03 \x03(\x0b\x32\x16.decnet_ttp.v1.MadeTag\x12\x0e\n\x06retire\x18\x04 \x01(\x08\x12\x14\n\x0crequested_by\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04\x64one\x18\x07 \x01(\x08\"2\n\x08\x45ventKey\x12\x13\n\x0bsource_kind\x18\x01 \x01(\t\x12\x11\n\tsource_id\x18\x02 \x01(\t\"Y\n\x07MadeTag\x12\r\n\x05\x65vent\x18\x01 \x01(\x05\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x14\n\x0ctechnique_id\x18\x03 \x01(\t\x12\x18\n\x10sub_technique_id\x18\x04 \x01(\t\"\\\n\x17JudgeSupersededResponse\x12*\n\x04tags\x18\x01 \x03(\x0b\x32\x1c.decnet_ttp.v1.SupersededTag\x12\x15\n\rretired_count\x18\x02 \x01(\x03\"\xaf\x01\n\rSupersededTag\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x14\n\x0crule_version\x18\x03 \x01(\x05\x12\x14\n\x0ctechnique_id\x18\x04 \x01(\t\x12\x13\n\x0bsource_kind\x18\x05 \x01(\t\x12\x11\n\tsource_id\x18\x06 \x01(\t\x12+\n\x04kind\x18\x07 \x01(\x0e\x32\x1d.decnet_ttp.v1.SupersededKind\"C\n\x12RestoreTagsRequest\x12\x17\n\x0fretirement_uuid\x18\x01 \x01(\t\x12\x14\n\x0crequested_by\x18\x02 \x01(\t\"-\n\x13RestoreTagsResponse\x12\x16\n\x0erestored_count\x18\x01 \x01(\x03\"\x12\n\x10GetStatusRequest\"\xac\x01\n\x11GetStatusResponse\x12\x16\n\x0eschema_version\x18\x01 \x01(\t\x12\x1b\n\x13\x65stimated_tag_count\x18\x02 \x01(\x03\x12\x14\n\x0coutbox_count\x18\x03 \x01(\x03\x12\x36\n\x12outbox_oldest_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coutbox_limit\x18\x05 \x01(\x03*\x8c\x01\n\x0eSupersededKind\x12\x1f\n\x1bSUPERSEDED_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18SUPERSEDED_KIND_REPLACED\x10\x01\x12\x1c\n\x18SUPERSEDED_KIND_NOT_MADE\x10\x02\x12\x1d\n\x19SUPERSEDED_KIND_RULE_GONE\x10\x03\x32\xbb\x05\n\x0fTagStoreService\x12Q\n\nInsertTags\x12 .decnet_ttp.v1.InsertTagsRequest\x1a!.decnet_ttp.v1.InsertTagsResponse\x12K\n\x08ListTags\x12\x1e.decnet_ttp.v1.ListTagsRequest\x1a\x1f.decnet_ttp.v1.ListTagsResponse\x12N\n\tPurgeTags\x12\x1f.decnet_ttp.v1.PurgeTagsRequest\x1a .decnet_ttp.v1.PurgeTagsResponse\x12Q\n\nVacuumTags\x12 .decnet_ttp.v1.VacuumTagsRequest\x1a!.decnet_ttp.v1.VacuumTagsResponse\x12]\n\x0e\x46indSuperseded\x12$.decnet_ttp.v1.FindSupersededRequest\x1a%.decnet_ttp.v1.FindSupersededResponse\x12`\n\x0fJudgeSuperseded\x12%.decnet_ttp.v1.JudgeSupersededRequest\x1a&.decnet_ttp.v1.JudgeSupersededResponse\x12T\n\x0bRestoreTags\x12!.decnet_ttp.v1.RestoreTagsRequest\x1a\".decnet_ttp.v1.RestoreTagsResponse\x12N\n\tGetStatus\x12\x1f.decnet_ttp.v1.GetStatusRequest\x1a .decnet_ttp.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%decnet_ttp/v1/tag_store_service.proto\x12\rdecnet_ttp.v1\x1a\x19\x64\x65\x63net_ttp/v1/scope.proto\x1a\x17\x64\x65\x63net_ttp/v1/tag.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"c\n\x11InsertTagsRequest\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.decnet_ttp.v1.TagGroup\x12\x0e\n\x06silent\x18\x02 \x01(\x08\x12\x15\n\rcount_origins\x18\x03 \x01(\x08\"\xd5\x01\n\x12InsertTagsResponse\x12\x16\n\x0einserted_count\x18\x01 \x01(\x03\x12\x13\n\x0bknown_count\x18\x02 \x01(\x03\x12\x19\n\x11\x62\x65low_floor_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x61nnounced_count\x18\x04 \x01(\x03\x12,\n\x07origins\x18\x05 \x03(\x0b\x32\x1b.decnet_ttp.v1.OriginCounts\x12\x18\n\x10suppressed_count\x18\x06 \x01(\x03\x12\x16\n\x0e\x61\x64justed_count\x18\x07 \x01(\x03\"N\n\x0cOriginCounts\x12\x11\n\torigin_id\x18\x01 \x01(\t\x12\x16\n\x0einserted_count\x18\x02 \x01(\x03\x12\x13\n\x0bknown_count\x18\x03 \x01(\x03\"\x8c\x02\n\x0fListTagsRequest\x12#\n\x05scope\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Scope\x12\x14\n\x0ctechnique_id\x18\x02 \x01(\t\x12\x18\n\x10sub_technique_id\x18\x03 \x01(\t\x12\x0e\n\x06tactic\x18\x04 \x01(\t\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x13\n\x0bsource_kind\x18\x06 \x01(\t\x12\x16\n\x0emin_confidence\x18\x07 \x01(\x01\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\x12\x16\n\x0e\x61ttack_release\x18\n \x01(\t\x12\x17\n\x0finclude_retired\x18\x0b \x01(\x08\"M\n\x10ListTagsResponse\x12 \n\x04tags\x18\x01 \x03(\x0b\x32\x12.decnet_ttp.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x10PurgeTagsRequest\x12#\n\x05scope\x18\x01 \x01(\x0b\x32\x14.decnet_ttp.v1.Scope\x12\x14\n\x0crequested_by\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\">\n\x11PurgeTagsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\x12\x12\n\npurge_uuid\x18\x02 \x01(\t\"\x90\x01\n\x11VacuumTagsRequest\x12/\n\x0b\x62\x65\x66ore_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsource_kind\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\x14\n\x0crequested_by\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"f\n\x12VacuumTagsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\x12\x1d\n\x15\x64\x65leted_session_count\x18\x02 \x01(\x03\x12\x1a\n\x12\x64\x65leted_fact_count\x18\x03 \x01(\x03\"I\n\x0bRuleVersion\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\x05\x12\x13\n\x0bpassed_over\x18\x03 \x01(\x08\"T\n\x15\x46indSupersededRequest\x12\x10\n\x08run_uuid\x18\x01 \x01(\t\x12)\n\x05rules\x18\x02 \x03(\x0b\x32\x1a.decnet_ttp.v1.RuleVersion\"1\n\x16\x46indSupersededResponse\x12\x17\n\x0f\x63\x61ndidate_count\x18\x01 \x01(\x03\"\xbd\x01\n\x16JudgeSupersededRequest\x12\x10\n\x08run_uuid\x18\x01 \x01(\t\x12\'\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x17.decnet_ttp.v1.EventKey\x12$\n\x04made\x18\x03 \x03(\x0b\x32\x16.decnet_ttp.v1.MadeTag\x12\x0e\n\x06retire\x18\x04 \x01(\x08\x12\x14\n\x0crequested_by\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04\x64one\x18\x07 \x01(\x08\"2\n\x08\x45ventKey\x12\x13\n\x0bsource_kind\x18\x01 \x01(\t\x12\x11\n\tsource_id\x18\x02 \x01(\t\"Y\n\x07MadeTag\x12\r\n\x05\x65vent\x18\x01 \x01(\x05\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x14\n\x0ctechnique_id\x18\x03 \x01(\t\x12\x18\n\x10sub_technique_id\x18\x04 \x01(\t\"\\\n\x17JudgeSupersededResponse\x12*\n\x04tags\x18\x01 \x03(\x0b\x32\x1c.decnet_ttp.v1.SupersededTag\x12\x15\n\rretired_count\x18\x02 \x01(\x03\"\xaf\x01\n\rSupersededTag\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x14\n\x0crule_version\x18\x03 \x01(\x05\x12\x14\n\x0ctechnique_id\x18\x04 \x01(\t\x12\x13\n\x0bsource_kind\x18\x05 \x01(\t\x12\x11\n\tsource_id\x18\x06 \x01(\t\x12+\n\x04kind\x18\x07 \x01(\x0e\x32\x1d.decnet_ttp.v1.SupersededKind\"C\n\x12RestoreTagsRequest\x12\x17\n\x0fretirement_uuid\x18\x01 \x01(\t\x12\x14\n\x0crequested_by\x18\x02 \x01(\t\"-\n\x13RestoreTagsResponse\x12\x16\n\x0erestored_count\x18\x01 \x01(\x03\"\x12\n\x10GetStatusRequest\"\xac\x01\n\x11GetStatusResponse\x12\x16\n\x0eschema_version\x18\x01 \x01(\t\x12\x1b\n\x13\x65stimated_tag_count\x18\x02 \x01(\x03\x12\x14\n\x0coutbox_count\x18\x03 \x01(\x03\x12\x36\n\x12outbox_oldest_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coutbox_limit\x18\x05 \x01(\x03*\x8c\x01\n\x0eSupersededKind\x12\x1f\n\x1bSUPERSEDED_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18SUPERSEDED_KIND_REPLACED\x10\x01\x12\x1c\n\x18SUPERSEDED_KIND_NOT_MADE\x10\x02\x12\x1d\n\x19SUPERSEDED_KIND_RULE_GONE\x10\x03\x32\xbb\x05\n\x0fTagStoreService\x12Q\n\nInsertTags\x12 .decnet_ttp.v1.InsertTagsRequest\x1a!.decnet_ttp.v1.InsertTagsResponse\x12K\n\x08ListTags\x12\x1e.decnet_ttp.v1.ListTagsRequest\x1a\x1f.decnet_ttp.v1.ListTagsResponse\x12N\n\tPurgeTags\x12\x1f.decnet_ttp.v1.PurgeTagsRequest\x1a .decnet_ttp.v1.PurgeTagsResponse\x12Q\n\nVacuumTags\x12 .decnet_ttp.v1.VacuumTagsRequest\x1a!.decnet_ttp.v1.VacuumTagsResponse\x12]\n\x0e\x46indSuperseded\x12$.decnet_ttp.v1.FindSupersededRequest\x1a%.decnet_ttp.v1.FindSupersededResponse\x12`\n\x0fJudgeSuperseded\x12%.decnet_ttp.v1.JudgeSupersededRequest\x1a&.decnet_ttp.v1.JudgeSupersededResponse\x12T\n\x0bRestoreTags\x12!.decnet_ttp.v1.RestoreTagsRequest\x1a\".decnet_ttp.v1.RestoreTagsResponse\x12N\n\tGetStatus\x12\x1f.decnet_ttp.v1.GetStatusRequest\x1a .decnet_ttp.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'decnet_ttp.v1.tag_store_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUPERSEDEDKIND']._serialized_start=2331
-  _globals['_SUPERSEDEDKIND']._serialized_end=2471
+  _globals['_SUPERSEDEDKIND']._serialized_start=2429
+  _globals['_SUPERSEDEDKIND']._serialized_end=2569
   _globals['_INSERTTAGSREQUEST']._serialized_start=141
   _globals['_INSERTTAGSREQUEST']._serialized_end=240
   _globals['_INSERTTAGSRESPONSE']._serialized_start=243
@@ -50,34 +50,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PURGETAGSREQUEST']._serialized_end=981
   _globals['_PURGETAGSRESPONSE']._serialized_start=983
   _globals['_PURGETAGSRESPONSE']._serialized_end=1045
-  _globals['_VACUUMTAGSREQUEST']._serialized_start=1047
-  _globals['_VACUUMTAGSREQUEST']._serialized_end=1153
-  _globals['_VACUUMTAGSRESPONSE']._serialized_start=1155
-  _globals['_VACUUMTAGSRESPONSE']._serialized_end=1198
-  _globals['_RULEVERSION']._serialized_start=1200
-  _globals['_RULEVERSION']._serialized_end=1273
-  _globals['_FINDSUPERSEDEDREQUEST']._serialized_start=1275
-  _globals['_FINDSUPERSEDEDREQUEST']._serialized_end=1359
-  _globals['_FINDSUPERSEDEDRESPONSE']._serialized_start=1361
-  _globals['_FINDSUPERSEDEDRESPONSE']._serialized_end=1410
-  _globals['_JUDGESUPERSEDEDREQUEST']._serialized_start=1413
-  _globals['_JUDGESUPERSEDEDREQUEST']._serialized_end=1602
-  _globals['_EVENTKEY']._serialized_start=1604
-  _globals['_EVENTKEY']._serialized_end=1654
-  _globals['_MADETAG']._serialized_start=1656
-  _globals['_MADETAG']._serialized_end=1745
-  _globals['_JUDGESUPERSEDEDRESPONSE']._serialized_start=1747
-  _globals['_JUDGESUPERSEDEDRESPONSE']._serialized_end=1839
-  _globals['_SUPERSEDEDTAG']._serialized_start=1842
-  _globals['_SUPERSEDEDTAG']._serialized_end=2017
-  _globals['_RESTORETAGSREQUEST']._serialized_start=2019
-  _globals['_RESTORETAGSREQUEST']._serialized_end=2086
-  _globals['_RESTORETAGSRESPONSE']._serialized_start=2088
-  _globals['_RESTORETAGSRESPONSE']._serialized_end=2133
-  _globals['_GETSTATUSREQUEST']._serialized_start=2135
-  _globals['_GETSTATUSREQUEST']._serialized_end=2153
-  _globals['_GETSTATUSRESPONSE']._serialized_start=2156
-  _globals['_GETSTATUSRESPONSE']._serialized_end=2328
-  _globals['_TAGSTORESERVICE']._serialized_start=2474
-  _globals['_TAGSTORESERVICE']._serialized_end=3173
+  _globals['_VACUUMTAGSREQUEST']._serialized_start=1048
+  _globals['_VACUUMTAGSREQUEST']._serialized_end=1192
+  _globals['_VACUUMTAGSRESPONSE']._serialized_start=1194
+  _globals['_VACUUMTAGSRESPONSE']._serialized_end=1296
+  _globals['_RULEVERSION']._serialized_start=1298
+  _globals['_RULEVERSION']._serialized_end=1371
+  _globals['_FINDSUPERSEDEDREQUEST']._serialized_start=1373
+  _globals['_FINDSUPERSEDEDREQUEST']._serialized_end=1457
+  _globals['_FINDSUPERSEDEDRESPONSE']._serialized_start=1459
+  _globals['_FINDSUPERSEDEDRESPONSE']._serialized_end=1508
+  _globals['_JUDGESUPERSEDEDREQUEST']._serialized_start=1511
+  _globals['_JUDGESUPERSEDEDREQUEST']._serialized_end=1700
+  _globals['_EVENTKEY']._serialized_start=1702
+  _globals['_EVENTKEY']._serialized_end=1752
+  _globals['_MADETAG']._serialized_start=1754
+  _globals['_MADETAG']._serialized_end=1843
+  _globals['_JUDGESUPERSEDEDRESPONSE']._serialized_start=1845
+  _globals['_JUDGESUPERSEDEDRESPONSE']._serialized_end=1937
+  _globals['_SUPERSEDEDTAG']._serialized_start=1940
+  _globals['_SUPERSEDEDTAG']._serialized_end=2115
+  _globals['_RESTORETAGSREQUEST']._serialized_start=2117
+  _globals['_RESTORETAGSREQUEST']._serialized_end=2184
+  _globals['_RESTORETAGSRESPONSE']._serialized_start=2186
+  _globals['_RESTORETAGSRESPONSE']._serialized_end=2231
+  _globals['_GETSTATUSREQUEST']._serialized_start=2233
+  _globals['_GETSTATUSREQUEST']._serialized_end=2251
+  _globals['_GETSTATUSRESPONSE']._serialized_start=2254
+  _globals['_GETSTATUSRESPONSE']._serialized_end=2426
+  _globals['_TAGSTORESERVICE']._serialized_start=2572
+  _globals['_TAGSTORESERVICE']._serialized_end=3271
 # @@protoc_insertion_point(module_scope)

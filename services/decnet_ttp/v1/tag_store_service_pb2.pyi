@@ -114,20 +114,28 @@ class PurgeTagsResponse(_message.Message):
     def __init__(self, deleted_count: _Optional[int] = ..., purge_uuid: _Optional[str] = ...) -> None: ...
 
 class VacuumTagsRequest(_message.Message):
-    __slots__ = ("before_time", "source_kind", "dry_run")
+    __slots__ = ("before_time", "source_kind", "dry_run", "requested_by", "reason")
     BEFORE_TIME_FIELD_NUMBER: _ClassVar[int]
     SOURCE_KIND_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     before_time: _timestamp_pb2.Timestamp
     source_kind: str
     dry_run: bool
-    def __init__(self, before_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source_kind: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    requested_by: str
+    reason: str
+    def __init__(self, before_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source_kind: _Optional[str] = ..., dry_run: _Optional[bool] = ..., requested_by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class VacuumTagsResponse(_message.Message):
-    __slots__ = ("deleted_count",)
+    __slots__ = ("deleted_count", "deleted_session_count", "deleted_fact_count")
     DELETED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DELETED_SESSION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FACT_COUNT_FIELD_NUMBER: _ClassVar[int]
     deleted_count: int
-    def __init__(self, deleted_count: _Optional[int] = ...) -> None: ...
+    deleted_session_count: int
+    deleted_fact_count: int
+    def __init__(self, deleted_count: _Optional[int] = ..., deleted_session_count: _Optional[int] = ..., deleted_fact_count: _Optional[int] = ...) -> None: ...
 
 class RuleVersion(_message.Message):
     __slots__ = ("rule_id", "rule_version", "passed_over")

@@ -112,8 +112,8 @@ class TagStoreServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VacuumTags(self, request, context):
-        """Deletes tags by age, some at a time, without holding writers up; cut short it has deleted some, and the next call
-        goes on.
+        """Deletes tags, sessions, facts and intel by age, some at a time, without holding writers up; cut short it has deleted some,
+        and the next call goes on. What was deleted is on record.
 
         Errors include: INVALID_ARGUMENT (no bound on age).
         """
