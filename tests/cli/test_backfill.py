@@ -90,6 +90,18 @@ async def test_retiring_tells_how_to_undo_it(piped: Any, ingest: Ingest) -> None
     assert f"decnet-ttp backfill --restore {request.retirement_uuid}" in done.err
 
 
+async def test_a_run_whose_place_cannot_be_kept_goes_on(
+    piped: Any, ingest: Ingest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that writes nothing."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    done = await piped("backfill", "--source", "command", INGEST=ingest.target)
+    assert done.code == 0
+    assert done.err.count("how far the run is (Not a directory)") == 1
+    assert "2 messages read" in f"{done.out}{done.err}"
+
+
 async def test_json_is_one_document_with_every_tag(piped: Any, ingest: Ingest) -> None:
     done = await piped("backfill", "--superseded", "--json", INGEST=ingest.target)
     assert [each["uuid"] for each in done.json()["superseded"]] == ["u1", "u2"]

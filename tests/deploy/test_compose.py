@@ -126,7 +126,8 @@ def test_every_service_asks_for_tokens_and_sends_its_own(name: str) -> None:
 
 
 def test_the_command_line_has_the_operators_token_and_not_the_services() -> None:
-    (mounted,) = SERVICES["cli"]["volumes"]
+    mounted, home = SERVICES["cli"]["volumes"]
+    assert home == "cli:/var/lib/decnet-ttp"
     assert mounted["source"] == "${OPERATOR_DIR:-./secrets/operator}"
     assert "DECNET_TTP_ACCESS_FILE" not in SERVICES["cli"]["environment"]
     assert document("compose.tls.yaml")["services"]["cli"]["environment"][

@@ -290,6 +290,7 @@ class _Place:
         state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
         name = hashlib.sha256(target.encode()).hexdigest()[:16]
         self._path = Path(state) / "decnet-ttp" / f"backfill-{source}-{name}.json"
+        self._refused = False
 
     def read(self) -> int:
         try:
@@ -300,10 +301,22 @@ class _Place:
         return sequence if isinstance(sequence, int) and sequence > 0 else 0
 
     def write(self, sequence: int) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(orjson.dumps({"last_sequence": sequence}))
-        fresh.replace(self._path)
+        """Keep the place; a disk that takes nothing costs the place only, and is told once."""
+        if self._refused:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._path.with_suffix(f".{os.getpid()}")
+            fresh.write_bytes(orjson.dumps({"last_sequence": sequence}))
+            fresh.replace(self._path)
+        except OSError as error:
+            self._refused = True
+            click.echo(
+                f"cannot keep in {self._path.parent} how far the run is ({error.strerror}): ended "
+                "early it would begin anew; set XDG_STATE_HOME to a directory that takes it",
+                err=True,
+            )
 
     def forget(self) -> None:
-        self._path.unlink(missing_ok=True)
+        if not self._refused:
+            self._path.unlink(missing_ok=True)
