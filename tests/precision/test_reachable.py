@@ -37,7 +37,6 @@ SEEN = "198.51.100.7"
 
 #: Rules whose fields no producer that we know sends, and ingest cannot tell from what they do send.
 NOT_SENT = {
-    "R0035": "how many rows or bytes of a data store were read",
     "R0047": "the text of a mail, which lies in the artifacts",
     "R0049": "what the browser told of itself",
     "R0050": "what the browser told of itself",
@@ -102,13 +101,16 @@ def opencanary(logtype: int, *entries: dict[str, Any], port: int = 23) -> Input:
     return read
 
 
-def access_log(*targets: str, agent: str = "Mozilla/5.0", step_s: int = 1) -> Input:
+def access_log(
+    *targets: str, agent: str = "Mozilla/5.0", step_s: int = 1, size_bytes: int = 12
+) -> Input:
     def read(folder: Path) -> Iterator[Message]:
         lines = []
         for number, target in enumerate(targets):
             second = number * step_s
             when = f"21/Nov/2026:10:{second // 60:02}:{second % 60:02} +0000"
-            lines.append(f'{SEEN} - - [{when}] "GET {target} HTTP/1.1" 200 12 "-" "{agent}"')
+            asked = f"GET {target} HTTP/1.1"
+            lines.append(f'{SEEN} - - [{when}] "{asked}" 200 {size_bytes} "-" "{agent}"')
         yield from _adapted(AccessLogSource(), folder / "access.log", lines)
 
     return read
@@ -192,6 +194,26 @@ CASES: dict[str, tuple[Input, set[str]]] = {
     "a data store emptied": (
         opencanary(17001, {"CMD": "FLUSHALL", "ARGS": ""}, port=6379),
         {"R0032"},
+    ),
+    "an index read from end to end": (
+        access_log(*(f"/users/_search?from={n}0000" for n in range(8)), size_bytes=700_000),
+        {"R0035"},
+    ),
+    "a table read, as the decoy counted": (
+        bus("attacker.session.ended", session_id="s1", service="mysql", rows_read=250_000),
+        {"R0035"},
+    ),
+    "tables read, as it counted for each statement": (
+        bus(
+            "attacker.session.ended",
+            session_id="s1",
+            service="postgres",
+            commands=[
+                {"command_text": "SELECT * FROM a", "rows_read": 6_000},
+                {"command_text": "SELECT * FROM b", "rows_read": 6_000},
+            ],
+        ),
+        {"R0035"},
     ),
     "a note left in the shell": (
         typed(f"echo 'Your files are encrypted. Pay 1 BTC to {WALLET}' > /root/README.txt"),
@@ -285,6 +307,11 @@ async def test_what_a_producer_sends_makes_the_rule_fire(name: str, tmp_path: Pa
 async def test_an_ordinary_session_fires_none_of_them(tmp_path: Path) -> None:
     quiet = typed("ls", "cd /srv", "cat notes.txt", "docker ps", "docker run alpine", "exit")
     assert await fired(quiet(tmp_path)) == set()
+
+
+@pytest.mark.parametrize("target", ["/", "/search?q=_search", "/js/_search.js", "/_searching"])
+async def test_large_pages_of_a_web_server_are_no_data_store(target: str, tmp_path: Path) -> None:
+    assert await fired(access_log(*[target] * 8, size_bytes=9_000_000)(tmp_path)) == set()
 
 
 def test_every_rule_has_a_producer_or_a_reason() -> None:

@@ -182,6 +182,34 @@ def test_ids_do_not_depend_on_cuts_rotation_compression_or_order(tmp_path: Path)
     assert len(set(ids_of(whole))) == len(lines)
 
 
+@pytest.mark.parametrize(
+    ("target", "answer", "size_bytes"),
+    [
+        ("/logs/_search?size=9", "200 5000", 5_000),
+        ("/_sql", "206 7", 7),
+        ("/logs/_search", "404 5000", None),
+        ("/logs/_search", "200 -", None),
+        ("/index.html?q=/_search", "200 5000", None),
+    ],
+)
+def test_what_a_data_store_gave_is_told_by_its_size(
+    target: str, answer: str, size_bytes: int | None, tmp_path: Path
+) -> None:
+    line = combined(target, 1).replace("404 162", answer)
+    (session,), _ = read(write(tmp_path / "a.log", line))
+    assert session["http_requests"][0].get("bytes_read") == size_bytes
+
+
+def test_every_form_tells_the_size_of_an_answer(tmp_path: Path) -> None:
+    nginx = {"remote_addr": "198.51.100.7", "time_iso8601": "2026-11-21T10:00:00+00:00"}
+    nginx |= {"request": "GET /db/_all_docs HTTP/1.1", "status": "200", "body_bytes_sent": "9"}
+    asked = {"remote_ip": "198.51.100.7", "method": "GET", "uri": "/a/_mget"}
+    caddy = {"request": asked, "ts": 1_790_000_000.5, "status": 200, "size": 11}
+    for line, size_bytes in ((nginx, 9), (caddy, 11)):
+        (session,), _ = read(write(tmp_path / "a.log", line))
+        assert session["http_requests"][0]["bytes_read"] == size_bytes
+
+
 def test_equal_requests_within_a_second_are_two_happenings(tmp_path: Path) -> None:
     payloads, _ = read(write(tmp_path / "access.log", *[combined("/", 1)] * 3))
     ids = [item["id"] for item in payloads[0]["http_requests"]]

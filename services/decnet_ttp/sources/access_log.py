@@ -81,6 +81,13 @@ class AccessLogSource(WindowedLog):
         self.add(window, "http_requests", request.ts, _item(request), text)
 
 
+#: Calls that give what a store holds: Elasticsearch, OpenSearch and CouchDB.
+_READS_A_STORE: Final = re.compile(
+    r"/_(?:search|msearch|async_search|mget|sql|source|all_docs|find|bulk_get|changes)(?:/|$)"
+)
+_FOUND: Final = frozenset({200, 206})
+
+
 def _parse(line: bytes) -> Request | None:
     if line.lstrip()[:1] == b"{":
         try:
@@ -95,12 +102,17 @@ def _parse(line: bytes) -> Request | None:
 
 
 def _item(request: Request) -> dict[str, Any]:
-    return {
+    path = request.target.partition("?")[0]
+    item = {
         "method": request.method,
         "raw_url": request.target,
-        "request_path": request.target.partition("?")[0],
+        "request_path": path,
         "user_agent": request.user_agent,
         "headers": request.headers,
         "status": request.status,
         "host": request.host,
     }
+    # Only of a data store does the size of an answer say that something was read: pages are large.
+    if request.size_bytes and request.status in _FOUND and _READS_A_STORE.search(path):
+        item["bytes_read"] = request.size_bytes
+    return item

@@ -15,7 +15,7 @@ _COMBINED: Final = re.compile(
     r"(?:(?P<host>[^\s:]+):(?P<port>\d{1,5}) )?(?P<address>\S+) \S+ [^\"]*?"
     r"\[(?P<time>[^\[\]\s]{20} [+-]\d{4})\] "
     + _QUOTED.replace("(", "(?P<request>", 1)
-    + r" (?P<status>\d{3}|-) (?:\d+|-)"
+    + r" (?P<status>\d{3}|-) (?P<size>\d{1,18}|-)"
     + rf"(?: {_QUOTED.replace('(', '(?P<referer>', 1)} {_QUOTED.replace('(', '(?P<agent>', 1)})?",
 )
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
@@ -29,6 +29,7 @@ _MONTHS: Final = dict(
     )
 )
 MAX_HEADERS: Final = 100
+_MAX_SIZE: Final = 2**53
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Request:
         ts: `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
         target: as sent, not decoded.
         port: of the server.
+        size_bytes: of the answer.
     """
 
     address: str = ""
@@ -52,6 +54,7 @@ class Request:
     user_agent: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     tls: bool = False
+    size_bytes: int | None = None
 
 
 def parse_combined(line: str) -> Request | None:
@@ -65,6 +68,7 @@ def parse_combined(line: str) -> Request | None:
     request = Request(address=match["address"], ts=clf_time(match["time"]))
     request.method, request.target = split_request(unescape(match["request"]))
     request.status = int(match["status"]) if match["status"] != "-" else None
+    request.size_bytes = _size({"size": match["size"]})
     if match["host"]:
         request.host = match["host"]
         request.port = _port(match["port"])
@@ -91,6 +95,7 @@ def parse_json(event: Mapping[str, Any]) -> Request | None:
         status=_status(event),
         port=_port(event.get("server_port")),
         tls=_text(event, "scheme") == "https",
+        size_bytes=_size(event),
     )
     line = _text(event, "request", "request_line")
     if line:
@@ -123,6 +128,7 @@ def _caddy(event: Mapping[str, Any], inner: Mapping[str, Any]) -> Request:
         status=_status(event),
         host=_text(inner, "host"),
         tls=isinstance(inner.get("tls"), dict),
+        size_bytes=_size(event),
     )
     if not request.address:
         # Before 2.5 the address stood with its port in one field.
@@ -199,6 +205,16 @@ def _status(event: Mapping[str, Any]) -> int | None:
         if isinstance(value, str) and value.isascii() and value.isdigit():
             value = int(value[:4])
         if type(value) is int and 0 < value < 1000:  # noqa: PLR2004 - three digits by definition
+            return value
+    return None
+
+
+def _size(event: Mapping[str, Any]) -> int | None:
+    for name in ("body_bytes_sent", "bytes_sent", "size", "bytes", "response_size"):
+        value = event.get(name)
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            value = int(value[:18])
+        if type(value) is int and 0 <= value < _MAX_SIZE:
             return value
     return None
 
