@@ -14,7 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decnet_ttp.attack import load_catalogue
-from decnet_ttp.matching.pattern_set import MAX_SHARD_PATTERNS, PatternSet, compile_pattern
+from decnet_ttp.matching.pattern_set import (
+    MAX_SHARD_PATTERNS,
+    PatternSet,
+    _Few,
+    compile_pattern,
+)
 from decnet_ttp.rule_store.loader import load_pack
 from decnet_ttp.rule_store.vocabulary import Vocabulary
 from decnet_ttp.v1 import rule_pb2
@@ -86,6 +91,21 @@ def test_literals_are_found_wherever_they_stand(text: str, needles: list[str]) -
     by_pattern = {re2.escape(needle): needle for needle in needles}
     found = {by_pattern[p] for p in PatternSet(list(by_pattern)).match(text.encode())}
     assert found == {needle for needle in needles if needle in text}
+
+
+def test_a_few_patterns_give_the_same_alone_and_once_they_are_a_set() -> None:
+    few = PatternSet([r"(?i)\bwget\b", r"^cat .*passwd$", "é+"])
+    texts = [b"WGET x", b"cat /etc/passwd", b"nothing", "éé; wget".encode()]
+    rounds = [[sorted(few.match(text)) for text in texts] for _ in range(10)]
+    assert rounds[0] == [[r"(?i)\bwget\b"], [r"^cat .*passwd$"], [], [r"(?i)\bwget\b", "é+"]]
+    assert rounds == [rounds[0]] * 10
+
+
+def test_few_but_large_patterns_are_held_to_the_budget_at_once() -> None:
+    """Where a set could be refused it is built when its patterns are checked, not when they match."""
+    assert not _Few.fits((r"(?:a[\pL\pN]{40}){2}",))
+    assert not _Few.fits(tuple("abcde"))
+    assert _Few.fits(tuple("abcd"))
 
 
 def test_changing_one_pattern_builds_one_automaton_anew() -> None:

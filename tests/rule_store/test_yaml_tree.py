@@ -1,7 +1,70 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-import pytest
+from pathlib import Path
 
-from decnet_ttp.rule_store.yaml_tree import MAX_FILE_BYTES, Place, read_tree
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from decnet_ttp.rule_store.yaml_tree import (
+    MAX_FILE_BYTES,
+    Place,
+    Tree,
+    _Reader,
+    _UnreadableError,
+    read_tree,
+)
+
+RULES = Path(__file__).parents[2] / "rules" / "ttp"
+
+
+def carefully(text: str) -> Tree:
+    """Read a text by the reader that tells places and faults, whatever the text."""
+    tree = Tree()
+    try:
+        _Reader(tree).read(text)
+    except _UnreadableError as error:
+        tree.data = None
+        tree.faults.append(error.fault)
+    return tree
+
+
+def hold(text: str) -> None:
+    """Hold the quick way to read a text against the careful one: data, faults and places."""
+    quick, careful = read_tree(text.encode()), carefully(text)
+    assert repr(quick.data) == repr(careful.data)
+    assert quick.faults == careful.faults
+    if not quick.faults:
+        for path in careful.marks:
+            for of_key in (False, True):
+                assert quick.place(path, of_key=of_key) == careful.place(path, of_key=of_key)
+
+
+def test_shipped_rules_read_the_same_quickly_and_carefully() -> None:
+    files = sorted(RULES.glob("*.yaml"))
+    assert len(files) >= 150
+    for path in files[::7]:
+        hold(path.read_text(encoding="utf-8"))
+
+
+PIECES = st.sampled_from(
+    [
+        "a", "b: ", "c", ": ", "- ", "\n", "\n  ", "[", "]", "{", "}", ", ", "'x'", '"y"', "~", "1",
+        "0x1F", "1_0", "1:30", "1e400", ".inf", "true", "2026-11-21", "2026-99-99", "=", "<<",
+        "&x ", "*x", "!!str ", "!!int ", "! ", "!odd ", "? ", "--- ", "# c", "|\n  t", ">-\n  u",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=14).map("".join))
+@example("a: !!str 1")
+@example("a: ! 1")
+@example("a: &x 1\nb: *x")
+@example("!!map {a: 1}")
+@example("a: 2026-99-99")
+@example("a: 1\n...\n")
+@example("")
+def test_any_text_reads_the_same_quickly_and_carefully(text: str) -> None:
+    hold(text)
 
 
 def test_data_and_places_of_keys_and_values() -> None:

@@ -11,6 +11,7 @@ presence, and a value of the wrong type are absent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -42,6 +43,7 @@ def payload_member(kind: str) -> str:
     return PAYLOAD_FIELD[SourceKind(kind)] if kind in _KINDS else "other"
 
 
+@lru_cache(maxsize=1_024)
 def reader(kind: str, name: str) -> Reader:
     """Return the reader of a field.
 
@@ -67,6 +69,7 @@ def reader(kind: str, name: str) -> Reader:
     return _extra(name)
 
 
+@lru_cache(maxsize=1_024)
 def parts_read(kind: str, name: str) -> frozenset[str]:
     """Return the parts of an event that the reader of a field looks at.
 

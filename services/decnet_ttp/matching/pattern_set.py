@@ -8,7 +8,7 @@ which is why a refused set is split. A budget that is merely full is emptied and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Final
 from zlib import crc32
@@ -24,6 +24,14 @@ _SET_MAX_MEM: Final = 24 * 1024 * 1024
 
 _PATTERN_MAX_MEM: Final = 8 * 1024 * 1024
 
+#: Patterns, and instructions of theirs in all, of which a set is certain to fit its budget: it has
+#: to hold twenty states, and a state takes eight bytes an instruction.
+_FEW_PATTERNS: Final = 4
+_FEW_INSTRUCTIONS: Final = 10_000
+
+#: Texts that a few patterns are matched against one by one: some examples of one rule.
+_MATCHES_ALONE: Final = 16
+
 
 @cache
 def _options(max_mem: int) -> re2.Options:
@@ -34,8 +42,7 @@ def _options(max_mem: int) -> re2.Options:
     return options
 
 
-# A rule's pattern is compiled where it is checked and again where it is used; re2's own cache
-# asks for every option on each call.
+# A rule's pattern is compiled where it is checked and again where it is used.
 @lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> re2._Regexp:
     """Return one pattern compiled to search in UTF-8 bytes.
@@ -43,7 +50,8 @@ def compile_pattern(pattern: str) -> re2._Regexp:
     Raises:
         re2.error: The pattern is outside RE2's syntax, or too large.
     """
-    return re2.compile(pattern.encode(), options=_options(_PATTERN_MAX_MEM))
+    # `re2.compile` looks for it in a cache of its own first, by every option there is.
+    return re2._Regexp(pattern.encode(), _options(_PATTERN_MAX_MEM))  # noqa: SLF001 - as above
 
 
 class _Shard:
@@ -64,18 +72,54 @@ class _Shard:
         self.match = compiled.Match
 
 
-# Few, for an automaton may grow up to its budget while somebody holds it.
-@lru_cache(maxsize=4)
-def _single(pattern: str) -> _Shard:
-    """Return the set of one pattern, which a rule's check and its examples both ask for."""
-    return _Shard((pattern,))
+class _Few:
+    """A few small patterns, made a set once they are matched often.
+
+    Most are made to check a rule and to run its examples, which is over sooner than a set is built.
+
+    Raises:
+        re2.error: A pattern is outside RE2's syntax, or too large.
+    """
+
+    __slots__ = ("_alone", "_shard", "patterns")
+
+    def __init__(self, patterns: tuple[str, ...]) -> None:
+        self.patterns = patterns
+        self._alone = _MATCHES_ALONE
+        self._shard: _Shard | None = None
+
+    @staticmethod
+    def fits(patterns: tuple[str, ...]) -> bool:
+        """Whether patterns are so few and small that a set of them is never refused."""
+        if len(patterns) > _FEW_PATTERNS:
+            return False
+        sizes: Iterable[int] = (compile_pattern(each).programsize for each in patterns)
+        return sum(sizes) <= _FEW_INSTRUCTIONS
+
+    def match(self, text: bytes) -> Sequence[int] | None:
+        """Return the positions of the patterns found in UTF-8 text, in no particular order."""
+        if self._shard is None:
+            if self._alone:
+                self._alone -= 1
+                return [
+                    number
+                    for number, each in enumerate(self.patterns)
+                    if compile_pattern(each).search(text) is not None
+                ]
+            self._shard = _Shard(self.patterns)
+        found: Sequence[int] | None = self._shard.match(text)
+        return found
 
 
-def _build(patterns: tuple[str, ...], reuse: Mapping[tuple[str, ...], _Shard]) -> list[_Shard]:
+def _build(
+    patterns: tuple[str, ...], reuse: Mapping[tuple[str, ...], _Shard | _Few]
+) -> list[_Shard | _Few]:
     if (shard := reuse.get(patterns)) is not None:
         return [shard]
+    if _Few.fits(patterns):
+        return [_Few(patterns)]
     try:
-        return [_single(patterns[0]) if len(patterns) == 1 else _Shard(patterns)]
+        return [_Shard(patterns)]
     except re2.error:
         if len(patterns) == 1:
             raise
@@ -107,12 +151,12 @@ class PatternSet:
         buckets: list[list[str]] = [[] for _ in range(count)]
         for pattern in sorted(patterns):
             buckets[crc32(pattern.encode()) % count].append(pattern)
-        self._shards: list[_Shard] = [
+        self._shards: list[_Shard | _Few] = [
             shard for bucket in buckets if bucket for shard in _build(tuple(bucket), reuse)
         ]
 
     @property
-    def shards(self) -> dict[tuple[str, ...], _Shard]:
+    def shards(self) -> dict[tuple[str, ...], _Shard | _Few]:
         """The automata by their patterns."""
         return {shard.patterns: shard for shard in self._shards}
 

@@ -65,6 +65,11 @@ class Strict(BaseModel):
 
 _OPERATORS: Final = ("pattern", "contains", "equals", "in_set", "cidr", "is")
 _COMPARISONS: Final = ("gt", "gte", "lt", "lte")
+#: Operators, each with the attributes that give it.
+_GIVEN_BY: Final = {
+    **{name: ("is_" if name == "is" else name,) for name in _OPERATORS},
+    "compare": _COMPARISONS,
+}
 _FOLDING: Final = frozenset({"pattern", "contains", "equals", "in_set"})
 
 
@@ -92,9 +97,13 @@ class FieldTest(Strict):
     @property
     def operators(self) -> tuple[str, ...]:
         """The operators that are set; the comparisons count as one, "compare"."""
-        found = tuple(name for name in _OPERATORS if getattr(self, _attribute(name)) is not None)
-        compares = any(getattr(self, name) is not None for name in _COMPARISONS)
-        return (*found, "compare") if compares else found
+        given = self.model_fields_set
+        return tuple(
+            operator
+            for operator, names in _GIVEN_BY.items()
+            if not given.isdisjoint(names)
+            and any(getattr(self, name) is not None for name in names)
+        )
 
     @model_validator(mode="after")
     def _one_operator(self) -> Self:
@@ -111,10 +120,6 @@ class FieldTest(Strict):
                 f"`ignore_case` means nothing here; allowed with: {allowed}", "ignore_case"
             )
         return self
-
-
-def _attribute(operator: str) -> str:
-    return "is_" if operator == "is" else operator
 
 
 class AllOf(Strict):

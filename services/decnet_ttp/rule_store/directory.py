@@ -240,9 +240,10 @@ class RuleDirectory:
         before = self._live.get(rule_id)
         if before is not None and before.key == key:
             return before
-        message = rule_pb2.Rule()
-        message.CopyFrom(good.message)
-        message.load_error = load_error
+        message = good.message
+        if load_error:
+            message = rule_pb2.Rule(load_error=load_error)
+            message.MergeFrom(good.message)
         return _Live(message, key)
 
     def _log_problems(self, changes: DefinitionChanges) -> None:

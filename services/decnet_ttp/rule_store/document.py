@@ -34,11 +34,12 @@ from decnet_ttp.rule_store.conditions import (
 from decnet_ttp.rule_store.timelines import PartDocument, TimelineMatch
 from decnet_ttp.rule_store.vocabulary import EmissionFault, Vocabulary
 
+_KINDS: Final = frozenset(SourceKind)
 _CONFIDENCE: Final = (0.0, 1.0)
 
 
 def _checked_kind(kind: str) -> str:
-    if kind not in frozenset(SourceKind):
+    if kind not in _KINDS:
         allowed = ", ".join(sorted(SourceKind))
         raise refuse(f"unknown source kind {kind[:64]!r}; allowed: {allowed}")
     return kind

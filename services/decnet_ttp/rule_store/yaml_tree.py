@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -28,6 +29,10 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 
 # libyaml parses some ten times faster than the pure-Python parser, with the same marks.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVE: Final[Callable[..., str]] = yaml.resolver.Resolver().resolve
+
+#: Longest word of which it is remembered what it means; rules write the same few again and again.
+_SHORT_CHARS: Final = 64
 
 
 class Place(NamedTuple):
@@ -53,21 +58,27 @@ class Tree:
 
     Attributes:
         data: Dictionaries, lists and scalars.
+        faults: What could not be read; `data` leaves it out.
+        text: The document, of which the places are not known yet; empty once they are.
         marks: The parser's mark of each value, by its path from the root.
         key_marks: The mark of the key of each member of a mapping.
-        faults: What could not be read; `data` leaves it out.
     """
 
     data: Any = None
+    faults: list[Fault] = field(default_factory=list)
+    text: str = ""
     marks: dict[Path, Any] = field(default_factory=dict)
     key_marks: dict[Path, Any] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
 
     def place(self, path: Path, *, of_key: bool = False) -> Place:
         """Return where a path begins; for a path that is not there, its nearest ancestor.
 
         An ancestor is pointed at by its key, for that is the line a reader looks for.
         """
+        if self.text:
+            # Few documents have a fault that a place has to be told of.
+            text, self.text = self.text, ""
+            _Reader(self).read(text)
         if path in self.marks:
             mark = self.marks[path]
             return _place(self.key_marks.get(path, mark) if of_key else mark)
@@ -85,11 +96,100 @@ def read_tree(data: bytes) -> Tree:
     """
     tree = Tree()
     try:
-        _Reader(tree).read(_text(data))
+        text = _text(data)
+        try:
+            tree.data = _PlainReader(text).read()
+            tree.text = text
+        except (_UnusualError, yaml.YAMLError):
+            _Reader(tree).read(text)
     except _UnreadableError as error:
         tree.data = None
         tree.faults.append(error.fault)
     return tree
+
+
+class _UnusualError(ValueError):
+    """A text that needs the reader who tells places and faults."""
+
+
+class _PlainReader:
+    """Builds data from the parser's events, as long as nothing is amiss.
+
+    It gives what `_Reader` gives, without places. Whatever may be a fault it leaves to that.
+
+    Args:
+        text: The document.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._next: Callable[[], Any] = _LOADER(text).get_event
+
+    def read(self) -> Any:
+        """Read the one document of a text.
+
+        Raises:
+            _UnusualError: There is more than one plain document, or less.
+            yaml.YAMLError: It is no YAML.
+        """
+        self._expect(yaml.StreamStartEvent)
+        self._expect(yaml.DocumentStartEvent)
+        data = self._value(self._next(), 1)
+        self._expect(yaml.DocumentEndEvent)
+        self._expect(yaml.StreamEndEvent)
+        return data
+
+    def _expect(self, kind: type[yaml.Event]) -> None:
+        if type(self._next()) is not kind:
+            raise _UnusualError
+
+    def _value(self, event: Any, depth: int) -> Any:
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            if event.tag is not None:
+                raise _UnusualError
+            return _plain_scalar(event.value) if event.implicit[0] else event.value
+        if depth > MAX_DEPTH or kind is yaml.AliasEvent or event.tag is not None:
+            raise _UnusualError
+        return (self._mapping if kind is yaml.MappingStartEvent else self._sequence)(depth + 1)
+
+    def _sequence(self, depth: int) -> list[Any]:
+        data: list[Any] = []
+        while type(event := self._next()) is not yaml.SequenceEndEvent:
+            data.append(self._value(event, depth))
+        return data
+
+    def _mapping(self, depth: int) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        while type(event := self._next()) is not yaml.MappingEndEvent:
+            if type(event) is not yaml.ScalarEvent or event.value in data:
+                raise _UnusualError
+            data[event.value] = self._value(self._next(), depth)
+        return data
+
+
+def _plain_scalar(text: str) -> Any:
+    """Return what a text without quotes and tag means.
+
+    Raises:
+        _UnusualError: It means nothing.
+    """
+    return _meaning.__wrapped__(text) if len(text) > _SHORT_CHARS else _meaning(text)
+
+
+@lru_cache(maxsize=4_096)
+def _meaning(text: str) -> Any:
+    tag = _RESOLVE(yaml.ScalarNode, text, (True, False))
+    if tag in _TEXTS:
+        return text
+    if tag not in _SCALARS:
+        raise _UnusualError
+    try:
+        value = yaml.constructor.SafeConstructor().construct_object(yaml.ScalarNode(tag, text))
+    except (ValueError, OverflowError, yaml.YAMLError) as error:
+        raise _UnusualError from error
+    if isinstance(value, int | float) and not abs(value) < _NUMBERS_BELOW:
+        raise _UnusualError
+    return value
 
 
 class _UnreadableError(ValueError):
@@ -128,7 +228,6 @@ class _Reader:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._constructor = yaml.constructor.SafeConstructor()
-        self._resolve: Callable[..., str] = yaml.resolver.Resolver().resolve
         self._events: Iterator[yaml.Event] = iter(())
 
     def read(self, text: str) -> None:
@@ -229,7 +328,7 @@ class _Reader:
         if tag is None or tag == "!":
             if not event.implicit[0]:
                 return event.value  # in quotes, so it is text whatever it looks like
-            tag = self._resolve(yaml.ScalarNode, event.value, event.implicit)
+            tag = _RESOLVE(yaml.ScalarNode, event.value, event.implicit)
         if tag in _TEXTS:
             return event.value
         if tag not in _SCALARS:
