@@ -102,7 +102,7 @@ def test_a_few_patterns_give_the_same_alone_and_once_they_are_a_set() -> None:
 
 
 def test_few_but_large_patterns_are_held_to_the_budget_at_once() -> None:
-    """Where a set could be refused it is built when its patterns are checked, not when they match."""
+    """A set that could be refused is built when its patterns are checked, not when they match."""
     assert not _Few.fits((r"(?:a[\pL\pN]{40}){2}",))
     assert not _Few.fits(tuple("abcde"))
     assert _Few.fits(tuple("abcd"))
