@@ -18,6 +18,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from nats.js.errors import NotFoundError as NoConsumerError
 
 from attribution.observing import ATTACKER, START_S, message
 from attribution.process import Service, directory, until
@@ -287,7 +288,11 @@ async def test_killed_again_and_again_it_loses_and_doubles_nothing(
         async def done() -> bool:
             if not await service.serving():
                 return False
-            info = await bus.js.consumer_info("DECNET_EVENTS", "attribution")
+            try:
+                info = await bus.js.consumer_info("DECNET_EVENTS", "attribution")
+            except NoConsumerError:
+                # No start before lived long enough to make it.
+                return False
             left = await connection.fetchval("SELECT count(*) FROM attribution.outbox")
             return not info.num_pending and not info.num_ack_pending and not left
 

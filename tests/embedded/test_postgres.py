@@ -129,15 +129,19 @@ async def test_initialisation_that_was_cut_short_is_done_again(tmp_path: Path) -
 async def test_a_start_that_is_given_up_leaves_no_initdb_at_work(tmp_path: Path) -> None:
     """Neither initdb nor the server that works for it outlives the start."""
     starting = asyncio.create_task(PostgresServer(tmp_path / "cluster").start())
-    ours = psutil.Process()
     lock = tmp_path / "cluster.new/postmaster.pid"
     at_work: list[psutil.Process] = []
 
     def is_at_work() -> bool:
-        at_work[:] = ours.children(recursive=True)
         # initdb runs many short programs; one may be gone before it is asked.
         with suppress(psutil.NoSuchProcess):
-            return lock.exists() and {"initdb", "postgres"} <= {p.name() for p in at_work}
+            at_work[:] = [
+                process
+                for child in psutil.Process().children()
+                if child.name() == "initdb"
+                for process in (child, *child.children(recursive=True))
+            ]
+            return lock.exists() and "postgres" in {process.name() for process in at_work}
         return False
 
     async with asyncio.timeout(30):

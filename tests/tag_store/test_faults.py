@@ -68,7 +68,7 @@ async def count(database_url: str, sql: str) -> int:
 
 
 async def outbox_drained(database_url: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while await count(database_url, "SELECT count(*) FROM tags.outbox"):
         assert time.monotonic() < deadline, "the outbox does not drain"
         await asyncio.sleep(0.05)

@@ -13,11 +13,12 @@ import asyncpg
 
 from decnet_ttp.rule_store.migrations import SCHEMA, connect, migrate
 from decnet_ttp.rule_store.state_store import StateStoreAwayError
+from decnet_ttp.runtime import pool
 from decnet_ttp.runtime.database import asyncpg_dsn, open_pool
 from decnet_ttp.runtime.pacing import pause
 
 #: What the driver raises when the server is away, refuses, or goes in the middle of something.
-AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+AWAY: Final = (*pool.AWAY, asyncpg.PostgresError)
 
 _MAX_CONNECTIONS: Final = 3
 _COMMAND_TIMEOUT_S: Final = 5.0
