@@ -19,6 +19,7 @@ from decnet_ttp.tagger.artifacts import Artifacts
 from decnet_ttp.tagger.evaluation import Evaluation
 from decnet_ttp.tagger.figures import Figures
 from decnet_ttp.tagger.lifter import Lifter
+from decnet_ttp.tagger.lifters.behavioral import BehavioralLifter
 from decnet_ttp.tagger.lifters.email import EmailLifter
 from decnet_ttp.tagger.lifters.rule_engine import RuleEngine
 from decnet_ttp.tagger.mail_content import read_mail
@@ -175,6 +176,38 @@ async def test_a_lifter_that_reads_no_messages_has_none_read(
     answer = await tag(catalogue, messages, batch(mail()), lifter=RuleEngine())
     assert not answer.unread_messages
     assert messages.artifacts.read_count == 0
+
+
+NOTE = rule("email", "behavioral_ransom_note", "T1486", keywords=["bitcoin"])
+NOTE.rule_id = "R9002"
+NOTE.emissions[0].tactic = "TA0040"
+RANSOM = (
+    b"From: a@b.example\nSubject: hello\n\nYour files are encrypted. "
+    b"Pay bitcoin to bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq\n"
+)
+
+
+async def test_a_ransom_note_is_read_without_the_lifter_of_mails(
+    catalogue: Catalogue, messages: Messages, tmp_path: Path
+) -> None:
+    store(tmp_path, RANSOM)
+    lifter = BehavioralLifter()
+    answer = await tag(catalogue, messages, batch(mail()), NOTE, lifter=lifter)
+    (made,) = answer.groups[0].tags
+    assert (made.rule_id, made.technique_id) == ("R9002", "T1486")
+    assert list(made.evidence.email.matched_signals) == ["btc_address"]
+    assert not answer.unread_messages
+    assert await described(lifter, messages.artifacts) == ["mail-1"]
+
+
+async def test_no_mail_is_held_up_for_a_ransom_note(
+    catalogue: Catalogue, messages: Messages
+) -> None:
+    """Its other tags are complete with the lifter of mails, wherever that reads it."""
+    answer = await tag(catalogue, messages, batch(mail()), NOTE, lifter=BehavioralLifter())
+    assert not answer.groups
+    (unread,) = answer.unread_messages
+    assert (unread.reason, unread.retryable) == ("absent", False)
 
 
 async def test_the_event_loop_goes_on_while_a_large_mail_is_read(

@@ -13,7 +13,7 @@ from decnet_ttp.matching import SessionTimelines
 from decnet_ttp.tagger.drafts import drafts_of, write_again, write_shift, write_tags
 from decnet_ttp.tagger.evidence import timeline_evidence
 from decnet_ttp.tagger.excerpt import Lifted
-from decnet_ttp.tagger.lifter import Finding, Lifter, reads_messages
+from decnet_ttp.tagger.lifter import Finding, Lifter, reads_messages, waits_for_messages
 from decnet_ttp.tagger.lifting import Failures, KindLifting, Lifting, tolerant
 from decnet_ttp.tagger.messages import Messages
 from decnet_ttp.tagger.rule_set import RuleSet
@@ -109,6 +109,7 @@ class Evaluation:
         self._lifters = lifters
         self._release = attack_release
         self._messages = messages if any(map(reads_messages, lifters)) else None
+        self._waits = any(map(waits_for_messages, lifters))
         self._clock = clock
         self.statistics = RuleStatistics(clock)
         self._failures = Failures(self.statistics)
@@ -236,7 +237,7 @@ class Evaluation:
                 origin_id=group.origin_id,
                 source_id=event.source_id,
                 reason=reason.value,
-                retryable=reason.retryable,
+                retryable=reason.retryable and self._waits,
             )
 
     def _settle(

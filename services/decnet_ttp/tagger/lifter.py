@@ -148,6 +148,15 @@ def reads_messages(lifter: Lifter) -> bool:
     return bool(getattr(lifter, "reads_messages", False))
 
 
+def waits_for_messages(lifter: Lifter) -> bool:
+    """Whether a mail whose message cannot be read yet is to be tried again for a lifter.
+
+    One of which few rules look into mails says `waits_for_messages = False`: it may run where no
+    mails are, without holding any up.
+    """
+    return reads_messages(lifter) and bool(getattr(lifter, "waits_for_messages", True))
+
+
 def load_lifters(names: Sequence[str], rules_dir: Path | None = None) -> list[Lifter]:
     """Return the lifters with these names, or all that are installed.
 

@@ -262,12 +262,19 @@ def tool_guess(event: event_pb2.Event, parameters: Tool) -> tag_pb2.Evidence | N
 
 
 class BehavioralLifter(PredicateLifter):
-    """Lifts what sessions, requests and files show as a whole."""
+    """Lifts what sessions, requests and files show as a whole.
+
+    Attributes:
+        reads_messages: A ransom note may be a mail, so it looks into those that it reaches.
+        waits_for_messages: None is held up for that.
+    """
 
     name: ClassVar[str] = "behavioral"
     unread: ClassVar = PASSING_FIELDS
     owns_prefixes: ClassVar = ("behavioral_",)
     confidence_fixed: ClassVar[bool] = True
+    reads_messages: ClassVar[bool] = True
+    waits_for_messages: ClassVar[bool] = False
     predicates: ClassVar = {
         "behavioral_beaconing": holds(_SESSION, Beacon, beaconing),
         "behavioral_class": holds(_SESSION, AttemptClass, behavior_class),
