@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import asyncpg
 from alembic.script import ScriptDirectory
@@ -76,3 +77,53 @@ async def test_rows_of_the_release_before_survive_forward_and_back(database_url:
         merged = "SELECT count(*) FROM identities WHERE merged_into_uuid IS NOT NULL"
         assert await connection.fetchval(merged) == 2
     await connection.close()
+
+
+_TAG = """
+    INSERT INTO tags VALUES (
+        gen_random_uuid(), $1, lpad('a', 32, '0')::uuid, NULL, NULL, now(), 0.9, 1, 's', 'd',
+        'command', 'c1', 'TA0002', 'T1059', NULL, 'R0010', 'enterprise-v17.1', ''
+    )
+"""
+_INDEXES = """
+    SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE c.relname LIKE 'tags%technique' AND c.relname <> 'tags_technique' ORDER BY 1
+"""
+
+
+async def test_indexes_of_tags_are_built_beside_writers_and_anew_after_a_failure(
+    database_url: str,
+) -> None:
+    await upgrade(database_url, schema=SCHEMA, revision="0006")
+    options = {"search_path": SCHEMA, "lock_timeout": "5s"}
+    writer = await asyncpg.connect(database_url, server_settings=options)
+    slow = await asyncpg.connect(database_url, server_settings=options)
+    for number in (1, 2):
+        await writer.execute(_TAG, number)
+    # What a build that was cut off leaves.
+    with contextlib.suppress(asyncpg.UniqueViolationError):
+        await writer.execute(
+            "CREATE UNIQUE INDEX CONCURRENTLY tags_attacker_technique ON tags (attacker_uuid)"
+        )
+    assert [tuple(row) for row in await writer.fetch(_INDEXES)] == [
+        ("tags_attacker_technique", False)
+    ]
+    transaction = slow.transaction()
+    await transaction.start()
+    await slow.execute(_TAG, 3)
+    migrating = asyncio.ensure_future(migrate(database_url, schema=SCHEMA))
+    waiting = "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'virtualxid'"
+    async with asyncio.timeout(20):
+        while not await writer.fetch(waiting):
+            await asyncio.sleep(0.02)
+    await writer.execute(_TAG, 4)
+    assert not migrating.done()
+    await transaction.commit()
+    await migrating
+    assert [tuple(row) for row in await writer.fetch(_INDEXES)] == [
+        ("tags_attacker_technique", True),
+        ("tags_identity_technique", True),
+    ]
+    assert await writer.fetchval("SELECT count(*) FROM tags") == 4
+    await writer.close()
+    await slow.close()

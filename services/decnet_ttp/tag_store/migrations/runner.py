@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from decnet_ttp.runtime.database import sqlalchemy_url
+from decnet_ttp.tag_store.migrations.beforehand import build_indexes
 
 #: Key of the lock that lets one process migrate at a time ("dttp" and "tags" in ASCII).
 _LOCK_KEY = 0x64747470_74616773
@@ -51,7 +52,8 @@ async def _run(database_url: str, schema: str, step: Callable[[Config], None]) -
 
 
 async def upgrade(database_url: str, *, schema: str, revision: str) -> None:
-    """Migrate forward to a revision; all of it happens, or nothing."""
+    """Migrate forward to a revision; all of it happens, or nothing but the indexes built before."""
+    await build_indexes(database_url, schema=schema, revision=revision)
     await _run(database_url, schema, lambda config: command.upgrade(config, revision))
 
 
