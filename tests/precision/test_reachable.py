@@ -133,6 +133,7 @@ def mail(**payload: Any) -> Input:
 
 
 WALLET = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"
+SPRAYED = {"shared_password_hash": "5e884898da28", "account_count": 7}
 CASES: dict[str, tuple[Input, set[str]]] = {
     "many failed log-ins": (
         opencanary(6001, *({"USERNAME": "root", "PASSWORD": f"p{n}"} for n in range(6))),
@@ -141,6 +142,28 @@ CASES: dict[str, tuple[Input, set[str]]] = {
     "one password on many accounts": (
         opencanary(2000, *({"USERNAME": f"u{n}", "PASSWORD": "Winter26"} for n in range(4))),
         {"R0003"},
+    ),
+    "one password over several sessions, as the sensor counted": (
+        bus(
+            "attacker.session.ended",
+            session_id="s1",
+            **SPRAYED,
+            auth_attempts=[{"username": "root", "password": "x", "result": "failure"}],
+        ),
+        {"R0003"},
+    ),
+    "one password over the attackers of an identity": (
+        bus(
+            "identity.formed",
+            identity_uuid=IDENTITY,
+            observation_uuids=[ATTACKER],
+            **SPRAYED,
+        ),
+        {"R0003"},
+    ),
+    "a beacon over several sessions, as the sensor measured": (
+        bus("attacker.session.ended", session_id="s1", beacon_interval_s=60, beacon_jitter_pct=0.1),
+        {"R0031"},
     ),
     "a credential used again": (
         bus(

@@ -7,7 +7,7 @@ from decnet_ttp.core.source_kinds import SourceKind
 from decnet_ttp.ingest.aggregates import most_shared_password
 from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.fan_out import Sink, session_source_id, write_session
-from decnet_ttp.ingest.fields import first_identifier, joined_id
+from decnet_ttp.ingest.fields import first_identifier, joined_id, text
 from decnet_ttp.ingest.inputs.reading import SKIP, Input, itself, put, subject_of
 from decnet_ttp.ingest.inputs.telling import tell_first_sight, tell_session
 
@@ -23,9 +23,15 @@ def _write_ended(upstream: Upstream, sink: Sink) -> int:
 
 
 def _write_shared_password(upstream: Upstream, sink: Sink) -> None:
-    """Write that an identity tried one password on several accounts, as far as a session shows."""
+    """Write that an identity tried one password on several accounts.
+
+    As far as the session shows; what its producer says instead may span all of the attacker's.
+    """
     payload = upstream.payload
     digest, accounts = most_shared_password(payload.get("auth_attempts"))
+    told, count = text(payload.get("shared_password_hash")), payload.get("account_count")
+    if told and isinstance(count, int) and not isinstance(count, bool):
+        digest, accounts = told, count
     if accounts < _FEWEST_ACCOUNTS:
         return
     base = session_source_id(payload, upstream.origin_id)
