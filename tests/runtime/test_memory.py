@@ -37,9 +37,16 @@ def test_free_pieces_between_used_ones_go_back() -> None:
 
 
 def test_nothing_is_trimmed_before_the_process_has_grown() -> None:
-    sizes = iter([100 * _MB, 90 * _MB, 90 * _MB + GROWTH - 1, 90 * _MB + GROWTH, 90 * _MB])
+    sizes = iter([90 * _MB, 90 * _MB + GROWTH - 1, 90 * _MB + GROWTH, 90 * _MB])
     trimming = Trimming(resident=lambda: next(sizes))
     assert [trimming.look() for _ in range(3)] == [True, False, True]
+
+
+def test_what_is_free_only_after_a_busy_time_goes_back_then() -> None:
+    """Trimmed while it was busy, the process must not be taken to be that large."""
+    sizes = iter([50 * _MB, 120 * _MB, 118 * _MB, 110 * _MB, 60 * _MB])
+    trimming = Trimming(resident=lambda: next(sizes))
+    assert [trimming.look() for _ in range(3)] == [True, True, True]
 
 
 async def test_looks_until_it_is_stopped() -> None:

@@ -95,12 +95,20 @@ async def test_two_stores_and_four_writers_store_and_announce_everything_once(
 
 
 class Proxy:
-    """Passes bytes to a server until it is told to cut."""
+    """Passes bytes to a server until it is told to cut.
+
+    Attributes:
+        port: Where it listens.
+        left: Bytes it still passes to the server before it cuts; None for any number.
+        passed: Bytes it passed to the server.
+    """
 
     def __init__(self, socket: str) -> None:
         self._socket = socket
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
+        self.left: int | None = None
+        self.passed = 0
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[Proxy]:
@@ -118,6 +126,13 @@ class Proxy:
         for writer in self._writers:
             writer.transport.abort()
 
+    def _is_enough(self, data: bytes) -> bool:
+        self.passed += len(data)
+        if self.left is None:
+            return False
+        self.left -= len(data)
+        return self.left < 0
+
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward, back = await asyncio.open_unix_connection(self._socket)
         self._writers |= {writer, back}
@@ -125,6 +140,9 @@ class Proxy:
         async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
             with suppress(OSError):
                 while data := await source.read(65_536):
+                    if sink is back and self._is_enough(data):
+                        self.cut()
+                        break
                     sink.write(data)
                     await sink.drain()
             sink.transport.abort()
@@ -145,23 +163,23 @@ async def test_a_cut_connection_leaves_nothing_half_written(
         await cut_off.open()
         writer = TagWriter(cut_off, lambda: None)
         chance = random.Random(5)  # noqa: S311 - a fixed seed, nothing secret
+        await writer.write(messages(0, 100).groups, silent=False)
+        of_a_write = proxy.passed
         refused = 0
         for start in range(0, 600, 100):
             groups = messages(start, start + 100).groups
             while True:
-                work = asyncio.ensure_future(writer.write(groups, silent=False))
-                # Somewhere between the first statement and the commit.
-                await asyncio.wait((work,), timeout=chance.random() * 0.2)
-                if chance.random() < 0.6:
-                    proxy.cut()
+                # Somewhere between the first statement and the commit, or not at all.
+                proxy.left = chance.randrange(of_a_write) if chance.random() < 0.8 else None
                 try:
-                    await work
+                    await writer.write(groups, silent=False)
                 except UnavailableError:
                     refused += 1
                     continue
                 break
+        proxy.left = None
         await cut_off.close()
-    assert refused > 0
+    assert refused > 3
     assert (await database.fetch("SELECT count(*) FROM tags"))[0][0] == 600 * TAGS_EACH
     assert (await database.fetch("SELECT count(*) FROM outbox"))[0][0] == 600
     await assert_recount_agrees(database)

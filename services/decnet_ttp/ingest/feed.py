@@ -32,7 +32,7 @@ _DRAIN_S = 2.0
 #: Bytes one pull request asks for at most.
 _MAX_BYTES = 32 * 1024 * 1024
 #: Bytes after which a batch is full: read and fanned out they take some twenty times as much.
-_MAX_BATCH_BYTES = 1024 * 1024
+_MAX_BATCH_BYTES = 768 * 1024
 #: Wait for more after a first message, in seconds: well below what anyone notices.
 _LINGER_S = 0.002
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from decnet_ttp.ingest.containers import container_of_command
 from decnet_ttp.v1 import event_pb2
@@ -21,6 +22,9 @@ _MOST_TEXT: Final = 8 * 1024
 _MOST_PATHS: Final = 256
 _LONGEST_PATH: Final = 512
 _MOST_NOTES: Final = 64 * 1024
+#: Commands remembered, and characters of each at most: most sessions repeat those of others.
+_REMEMBERED: Final = 2_048
+_SHORT: Final = 256
 
 _READING: Final = re.compile(
     r"(?:^|[\s;&|(`/])(?:cat|tac|nl|less|more|head|tail|strings|xxd|od|base64|grep|egrep|zcat|bat"
@@ -57,13 +61,14 @@ def complete_from_shell(
     notes: list[str] = []
     room = _MOST_NOTES
     for text in command_texts(commands):
-        for found in paths_read(text):
+        said = _remembered(text) if len(text) <= _SHORT else _read(text)
+        for found in said.paths:
             if len(paths) < _MOST_PATHS:
                 paths[found] = None
-        if (">" in text or "wall" in text or "tee" in text) and _WRITING.search(text) and room > 0:
+        if said.writes and room > 0:
             notes.append(text[:room])
             room -= len(text) + 1
-        if _CONTAINERS.search(text):
+        if said.of_container:
             container_of_command(text, session)
     for entry in files:
         content = entry.get("payload_text") if isinstance(entry, dict) else None
@@ -74,6 +79,26 @@ def complete_from_shell(
         session.paths.extend(paths)
     if notes and not session.note_text:
         session.note_text = "\n".join(notes)
+
+
+class _Said(NamedTuple):
+    """What a command line says: the paths it reads, whether it writes text, or runs containers."""
+
+    paths: tuple[str, ...]
+    writes: bool
+    of_container: bool
+
+
+def _read(text: str) -> _Said:
+    may_write = ">" in text or "wall" in text or "tee" in text
+    return _Said(
+        tuple(paths_read(text)),
+        may_write and _WRITING.search(text) is not None,
+        _CONTAINERS.search(text) is not None,
+    )
+
+
+_remembered = lru_cache(_REMEMBERED)(_read)
 
 
 def paths_read(text: str) -> Iterator[str]:

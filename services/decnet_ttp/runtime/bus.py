@@ -143,7 +143,7 @@ class Envelope:
     @property
     def headers(self) -> dict[str, str]:
         """Headers of the publish."""
-        return {Header.MSG_ID: self.id}
+        return {Header.MSG_ID.value: self.id}
 
     @classmethod
     def decode(cls, data: bytes, *, subject: str) -> Envelope:

@@ -25,8 +25,10 @@ _KEPT_AT_END: Final = 4 * 1024 * 1024
 #: what another freed.
 _HEAPS: Final = 2
 
-#: Growth since the last time from which on a trim pays, in bytes.
+#: Growth beyond the smallest size from which on a trim pays, in bytes.
 GROWTH: Final = 8 * 1024 * 1024
+#: By how much a service that stays larger is taken to have to be, with every trim, in bytes.
+_CREEP: Final = 256 * 1024
 PERIOD_S: Final = 2.0
 
 # Parameters of mallopt(3).
@@ -72,14 +74,16 @@ class Trimming:
         self._period_s = period_s
         self._resident = resident
         self._library = _library()
-        self._least = 0
+        self._least: int | None = None
 
     def look(self) -> bool:
         """Give back what is free if the process has grown; returns whether it had."""
-        if self._library is None or self._resident() < self._least + GROWTH:
+        least = self._least
+        if self._library is None or (least is not None and self._resident() < least + GROWTH):
             return False
         self._library.malloc_trim(0)
-        self._least = self._resident()
+        now = self._resident()
+        self._least = now if least is None else min(now, least + _CREEP)
         return True
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import nats.errors
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -39,6 +40,8 @@ _MOST_BYTES = 8 * 1024 * 1024
 FEWEST_OF_A_BATCH = 32
 #: Most that JetStream takes in one.
 _MOST_OF_A_BATCH = 1_000
+#: Most that the headers of a message of a batch take, in bytes.
+_MOST_HEADER_BYTES = 512
 #: What JetStream says of a batch with a message that the stream has.
 _HOLDS_DUPLICATE = 10201
 #: How long no batch is tried after one was refused for another reason, in seconds: the stream or
@@ -148,17 +151,25 @@ class BulkPublisher:
 
     async def _publish_batch(self, share: Sequence[_Ready], patience_s: float) -> bool:
         """Publish messages as one batch; returns whether it was taken, otherwise none of it was."""
-        batch = uuid4().hex
-        for number, (topic, data, headers) in enumerate(share, 1):
-            headers["Nats-Batch-Id"] = batch
-            headers["Nats-Batch-Sequence"] = str(number)
-            if number < len(share):
-                await self._client.publish(topic, data, headers=headers)
+        most = max(len(ready.data) for ready in share) + _MOST_HEADER_BYTES
+        if not self._client.is_connected:
+            raise nats.errors.ConnectionReconnectingError
+        if most > self._client.max_payload:
+            return False
+        batch = f"Nats-Batch-Id: {uuid4().hex}"
+        frames: list[bytes] = []
+        for number, ready in enumerate(share[:-1], 1):
+            frames.append(_frame(ready, f"{batch}\r\nNats-Batch-Sequence: {number}\r\n"))
             if number % _BURST == 0:
+                await self._send(frames)
+                frames = []
                 await asyncio.sleep(0)
+        await self._send(frames)
         topic, data, headers = share[-1]
+        name, _, ident = batch.partition(": ")
+        commit = {name: ident, "Nats-Batch-Sequence": str(len(share)), "Nats-Batch-Commit": "1"}
         answer = await self._client.request(
-            topic, data, timeout=patience_s, headers={**headers, "Nats-Batch-Commit": "1"}
+            topic, data, timeout=patience_s, headers={**headers, **commit}
         )
         refusal = _refusal(answer)
         if refusal is None:
@@ -166,9 +177,17 @@ class BulkPublisher:
         if refusal != _HOLDS_DUPLICATE:
             self._batches_from_s = asyncio.get_running_loop().time() + _WITHOUT_BATCHES_S
             _log.info("announcements go one by one", extra={"err_code": refusal})
-        for _, _, headers in share:
-            del headers["Nats-Batch-Id"], headers["Nats-Batch-Sequence"]
         return False
+
+    async def _send(self, frames: Sequence[bytes]) -> None:
+        """Send messages of a batch as they go over the wire.
+
+        The client library checks and puts together each message for itself, which cost the relay
+        half of its time; those of a batch have no reply, and subjects and ids of ours.
+        """
+        if frames:
+            await self._client._send_command(b"".join(frames))  # noqa: SLF001 - as above
+            await self._client._flush_pending()  # noqa: SLF001 - as above
 
     async def _publish_each(self, share: Sequence[_Ready], patience_s: float) -> None:
         """Publish messages one by one, all in one go.
@@ -192,6 +211,15 @@ class BulkPublisher:
                 await asyncio.sleep(0)
                 await current.until_open(_WINDOW, patience_s)
         await current.until_open(0, patience_s)
+
+
+def _frame(ready: _Ready, batch: str) -> bytes:
+    """Return a message as NATS takes it, with the headers of its batch."""
+    own = "".join([f"{name}: {value}\r\n" for name, value in ready.headers.items()])
+    headers = f"NATS/1.0\r\n{own}{batch}\r\n".encode()
+    size = len(headers) + len(ready.data)
+    start = f"HPUB {ready.topic} {len(headers)} {size}\r\n".encode()
+    return b"".join((start, headers, ready.data, b"\r\n"))
 
 
 def _refusal(answer: Msg) -> int | None:
