@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -32,29 +32,42 @@ from decnet_ttp.tag_store.phases import read_phases
 from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.rollup_reader import RollupFilter, read_cells
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
-from decnet_ttp.tag_store.tag_reader import TagFilter, read_page
+from decnet_ttp.tag_store.tag_reader import TagFilter, TagPage, read_page
 from decnet_ttp.tag_store.ticks import TICKS_PER_DAY, from_epoch_seconds
+
+
+class Asked(NamedTuple):
+    """What a question took, in milliseconds, and how many rows its last answer had."""
+
+    median: float
+    p99: float
+    rows: int
 
 
 async def ask_all(
     asked: list[Callable[[int], Awaitable[Any]]], clocks: list[Callable[[], float]], rounds: int
-) -> list[tuple[float, float]]:
-    """Return median and 99th percentile of one question at each size, in milliseconds.
+) -> list[Asked]:
+    """Return what one question took at each size.
 
     Rounds alternate between the sizes, so that a slow moment of the machine meets them all.
     """
     took: list[list[float]] = [[] for _ in asked]
+    counts = [0 for _ in asked]
     for at in range(-8, rounds):
-        for ask, now_ms, times in zip(asked, clocks, took, strict=True):
+        for place, (ask, now_ms) in enumerate(zip(asked, clocks, strict=True)):
             began = now_ms()
-            await ask(abs(at))
+            answer = await ask(abs(at))
             if at >= 0:
-                times.append(now_ms() - began)
-    return [(statistics.median(each), statistics.quantiles(each, n=100)[98]) for each in took]
+                took[place].append(now_ms() - began)
+            counts[place] = len(answer.rows if isinstance(answer, TagPage) else answer)
+    return [
+        Asked(statistics.median(times), statistics.quantiles(times, n=100)[98], count)
+        for times, count in zip(took, counts, strict=True)
+    ]
 
 
 def questions(
-    database: Database, size: int, attackers: int
+    database: Database, size: int, attackers: int, limit: int
 ) -> dict[str, Callable[[int], Awaitable[Any]]]:
     """Return the questions by name; their argument tells one round from another."""
     directory = Directory(database)
@@ -71,7 +84,8 @@ def questions(
         return lambda at: read_cells(database, scope(at), asked)
 
     def page(scope: Callable[[int], Scope], below: int | None = None, **asked: Any) -> Any:
-        return lambda at: read_page(database, scope(at), TagFilter(**asked), limit=100, below=below)
+        of = TagFilter(**asked)
+        return lambda at: read_page(database, scope(at), of, limit=limit, below=below)
 
     return {
         "techniques of an attacker": cells(one),
@@ -135,13 +149,16 @@ async def report(databases: dict[int, Database], options: argparse.Namespace) ->
     print(f"\n{options.rounds} rounds, load {os.getloadavg()[0]:.1f}; {kind}, p50 / p99 in ms")
     clocks = [await clock_of(each, processor=options.processor) for each in databases.values()]
     heads = "".join(f"{f'{size:,}'.replace(',', ' '):>18}" for size in databases)
-    print(f"{'':<48}{heads}{'growth of p50':>15}{'of p99':>8}")
-    asked = [questions(each, size, options.attackers) for size, each in databases.items()]
+    print(f"{'':<48}{heads}{'growth of p50':>15}{'of p99':>8}  rows")
+    asked = [
+        questions(each, size, options.attackers, options.page) for size, each in databases.items()
+    ]
     for name in (name for name in asked[0] if options.only in name):
-        figures = await ask_all([each[name] for each in asked], clocks, options.rounds)
-        row = "".join(f"{median:>9.2f} /{p99:>7.2f}" for median, p99 in figures)
-        growth = [figures[-1][at] / figures[0][at] for at in (0, 1)]
-        print(f"{name:<48}{row}{growth[0]:>15.1f}{growth[1]:>8.1f}", flush=True)
+        found = await ask_all([each[name] for each in asked], clocks, options.rounds)
+        row = "".join(f"{each.median:>9.2f} /{each.p99:>7.2f}" for each in found)
+        growth = [found[-1][at] / found[0][at] for at in (0, 1)]
+        counts = ", ".join(str(each.rows) for each in found)
+        print(f"{name:<48}{row}{growth[0]:>15.1f}{growth[1]:>8.1f}  {counts}", flush=True)
     print(f"load {os.getloadavg()[0]:.1f} in the end")
 
 
@@ -213,5 +230,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--keep", type=Path, help="folder for them that stays; what it has is not filled again"
     )
+    parser.add_argument("--page", type=int, default=100, help="tags on a page")
     parser.add_argument("--only", default="", help="part of the questions' names")
     asyncio.run(main(parser.parse_args()))

@@ -10,6 +10,7 @@ its index. Only numbers are read from the indexes; rows are fetched for the page
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -35,6 +36,9 @@ _SHARE = """
     SELECT CASE WHEN count(*) < $3::bigint THEN 2 + 2 * $3::bigint / greatest(count(*), 1) ELSE 0
     END FROM last
 """
+# Behind a SELECT the planner sees no value, so that no plan looks cheaper for one than the plan for
+# all: planning anew takes longer than the question.
+_HIDDEN = {"$1": "(SELECT $1::uuid)", "$2": "(SELECT $2::bigint)"}
 _FROM_BOUND = "AND t.seq >= (SELECT b.seq FROM bound b)"
 
 
@@ -102,7 +106,7 @@ def _sql(
     near = (_every if thorough else _known)(kind, technique)
     from_bound = f"{technique} {_FROM_BOUND}"
     where = " AND ".join(("true", *conditions))
-    return f"""
+    sql = f"""
         WITH {near},
         last AS MATERIALIZED (SELECT * FROM near ORDER BY seq DESC LIMIT $3::bigint),
         deep AS MATERIALIZED (
@@ -137,6 +141,7 @@ def _sql(
         ) t ON true
         ORDER BY t.seq DESC
     """  # noqa: S608 - texts of ours; values are parameters
+    return re.sub(r"\$[12]\b", lambda place: _HIDDEN[place[0]], sql)
 
 
 async def member_page(
@@ -178,12 +183,12 @@ async def member_page(
     # Members of whom nothing counts any more are not folded in.
     for thorough in (True,) if include_retired else (False, True):
         sql = _sql(scope.kind, tuple(places), by_technique=bool(technique_id), thorough=thorough)
-        found = [tuple(row) for row in await database.fetch(sql, *values)]
-        *_, too_few, further = found[0]
+        found = await database.fetch(sql, *values)
+        too_few, further = found[0][_WIDTH:]
         # Less than the bound promised: tags went otherwise than through this store.
         if not too_few:
             break
-    rows = [TagRow(*row[:_WIDTH]) for row in found if row[0] is not None]
+    rows = [TagRow._make(row[:_WIDTH]) for row in found if row[0] is not None]
     if len(rows) > limit:
         return rows[:limit], rows[limit - 1].seq
     return rows, further
