@@ -194,6 +194,19 @@ async def test_changed_identity_is_asked_for_again(rig: Rig) -> None:
     assert len(rig.store.resolves) == 2
 
 
+async def test_a_subscription_that_was_deleted_is_made_again_and_misses_nothing(rig: Rig) -> None:
+    async with rig.consumer():
+        await rig.publish("s1", "id")
+        await until(lambda: "s1#cmd0" in rig.store.tags)
+        await rig.bus.js.delete_consumer(EVENTS_STREAM, "test")
+        await rig.publish("s2", "id")
+        await until(lambda: "s2#cmd0" in rig.store.tags)
+        await rig.publish("s3", "id")
+        await until(lambda: "s3#cmd0" in rig.store.tags)
+    # What was handled before may come again, and adds nothing.
+    assert rig.store.announced == ["s1", "s2", "s3"]
+
+
 async def test_large_messages_make_small_batches(rig: Rig) -> None:
     feed = Feed(rig.bus, stream=EVENTS_STREAM, durable="test", subjects=[SUBJECT], ack_wait_s=30.0)
     await feed.open()

@@ -85,6 +85,7 @@ class Feed:
         self._last_sign_s = 0.0
         self._subscription: Subscription | None = None
         self._stopping = False
+        self._deleted = False
 
     async def open(self) -> None:
         """Create the consumer where it is missing, and listen.
@@ -136,6 +137,9 @@ class Feed:
         # 404, 408, 409, 503: the request is over, whatever was left of it.
         if status not in {"404", "408"}:
             _log.info("pull ended", extra={"status": status, "consumer": self._durable})
+        # Nobody answers for a consumer that is gone, if its end was not told.
+        why = (message.headers or {}).get("Description", "")
+        self._deleted |= status == "503" or "consumer deleted" in why.lower()
         self._outstanding = 0
         self._wake.set()
 
@@ -165,6 +169,11 @@ class Feed:
         """Return what has arrived, bounded by messages and bytes; nothing after the timeout."""
         if not self._arrived and self._stopping:
             return []
+        if self._deleted:
+            # What it had handed out comes again from the begin of the stream, and adds nothing.
+            await self._bus.js.add_consumer(self.stream, self._config)
+            self._deleted = False
+            _log.warning("consumer made again", extra={"consumer": self._durable})
         if not self._arrived:
             await self._request(limit)
             self._wake.clear()
