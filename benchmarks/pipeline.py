@@ -2,16 +2,22 @@
 """From a log file to committed and announced: sessions and commands a second on this machine.
 
 The same installation is measured with batches and, as the baseline, with one message a batch (one
-call a stage and message, as a service without batching would do). Start-up time and resident
-memory are printed beside.
+call a stage and message, as a service without batching would do). Start-up time, resident memory
+and the processor time of each process are printed beside; the latter says most where other work
+shares the machine.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from benchmarks.cowrie_logs import brute_force, command_heavy, write
 from benchmarks.installation import Installation
@@ -31,6 +37,33 @@ def measure(installation: Installation, log: Path) -> float:
     asyncio.run(installation.settle(600))
     # settle() watches the output for half a second after it has come to rest.
     return time.monotonic() - began - 0.5
+
+
+def processor_s(installation: Installation) -> dict[str, float]:
+    """Return the processor time that each process has taken, user and system, in seconds."""
+    taken = {}
+    for name, pid in installation.pids().items():
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        taken[name] = times.user + times.system
+        if name == "postgres":
+            # One process for each connection; those that have ended count with their parent.
+            taken[name] += times.children_user + times.children_system
+            for child in process.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    taken[name] += sum(child.cpu_times()[:2])
+    return taken
+
+
+def print_processor_ms(name: str, units: int, taken: Mapping[str, float]) -> None:
+    """Print what a thousand units cost each process."""
+    per_thousand = {process: 1e6 * seconds / units for process, seconds in taken.items()}
+    dearest = sorted(per_thousand.items(), key=lambda item: -item[1])
+    print(
+        f"processor time, ms per 1000 of {name.partition(',')[0]}: "
+        + ", ".join(f"{process} {ms:.0f}" for process, ms in dearest if ms >= 1)
+        + f"; load {os.getloadavg()[0]:.1f}"
+    )
 
 
 def main() -> None:
@@ -53,7 +86,12 @@ def main() -> None:
                     sessions = count // share
                     log = write(root / "cowrie.json", make(sessions, *extra, seed=share))
                     units = sessions * (extra[0] if extra else 1)
+                    before = processor_s(installation)
                     rates.setdefault(name, []).append(units / measure(installation, log))
+                    if share == 1:
+                        after = processor_s(installation)
+                        taken = {process: after[process] - before[process] for process in after}
+                        print_processor_ms(name, units, taken)
                 if share == 1:
                     print(f"first up to ready   {first:6.1f} s")
                     print(f"later up to ready   {ready:6.1f} s")
