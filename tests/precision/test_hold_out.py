@@ -24,9 +24,11 @@ def _right(fired: list[Fired], band: str) -> tuple[int, int]:
 
 
 def test_the_figure_before_tuning_is_never_written_anew() -> None:
-    assert _right(list(then(HELD)), "high") == (310, 319)
-    assert _right(list(then(HELD)), "medium") == (369, 390)
+    first, second = list(then(HELD, HELD.rows)), list(then(HELD, HELD.again))
+    assert [_right(first, band) for band in BANDS] == [(310, 319), (369, 390)]
+    assert [_right(second, band) for band in BANDS] == [(72, 74), (79, 83)]
     assert sum(len(rows) for rows in HELD.rows.values()) == 331
+    assert sum(len(rows) for rows in HELD.again.values()) == 80
 
 
 @pytest.mark.shared
