@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from decnet_ttp.attack import Catalogue
 from decnet_ttp.core.errors import DecnetError
+from decnet_ttp.core.shipped import data_digest
 from decnet_ttp.tagger.lifter import Evaluator, Lifter
 from decnet_ttp.tagger.live_state import NORMAL, LiveState, live_state, strictest
 from decnet_ttp.v1 import event_pb2, rule_pb2
@@ -111,6 +112,20 @@ def _live(rule: rule_pb2.Rule, catalogue: Catalogue) -> LiveRule:
     )
 
 
+def _warn_of_another_file(rule: rule_pb2.Rule, lifter: Lifter) -> None:
+    """Say that the file beside the rules is another here than the rule-store read."""
+    ask = getattr(lifter, "data_paths", None)
+    if not rule.data_sha256 or rule.load_error or ask is None:
+        return
+    found = data_digest(ask(rule))
+    if found != rule.data_sha256:
+        _log.warning(
+            "a rule reads another file here than at the rule-store; bring the file over, then edit "
+            "the rule",
+            extra={"rule_id": rule.rule_id, "here": found, "there": rule.data_sha256},
+        )
+
+
 class RuleSet:
     """The rules of some lifters at one revision.
 
@@ -160,6 +175,7 @@ class RuleSet:
                 for lifter in lifters:
                     if lifter.owns(rule):
                         lifter.compile([rule], self.evaluators.get(lifter.name))
+                        _warn_of_another_file(rule, lifter)
             except DecnetError as error:
                 _log.error(
                     "rule refused: %s",

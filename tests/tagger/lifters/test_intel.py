@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from decnet_ttp.attack import load_catalogue
+from decnet_ttp.core.shipped import data_digest
 from decnet_ttp.matching import RuleInvalidError
 from decnet_ttp.rule_store.loader import load_pack
 from decnet_ttp.rule_store.vocabulary import Vocabulary
@@ -285,3 +286,19 @@ def test_a_rule_names_the_file_it_reads(tmp_path: Path, rule_id: str, name: str)
     assert paths[0] == tmp_path / name
     assert any(path.is_file() for path in paths)
     assert IntelLifter(tmp_path).data_paths(SHIPPED["R0058"]) == ()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_tagger_whose_copy_is_another_says_so(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    same: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    folder = mapped(tmp_path)
+    told = rule_pb2.Rule()
+    told.CopyFrom(SHIPPED["R0056"])
+    told.data_sha256 = data_digest([folder / "intel" / "feodo.yaml"]) if same else "0" * 64
+    in_force = RuleSet.empty().changed([told], (), [IntelLifter(folder)], load_catalogue())
+    assert in_force.rules.keys() == {"R0056"}
+    warned = [record.rule_id for record in caplog.records]  # type: ignore[attr-defined] # ours
+    assert warned == ([] if same else ["R0056"])
