@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
+from nats.js.errors import ServerError
 
 from decnet_ttp.embedded.nats import NatsServer
 from decnet_ttp.runtime.bus import (
@@ -184,6 +185,30 @@ async def test_stream_larger_than_the_disk_is_made_smaller(bus: Bus) -> None:
     await ensure_streams(bus.js, Settings(events_max_bytes=10**16))
     for name in (EVENTS_STREAM, TTP_STREAM, DLQ_STREAM):
         assert 0 < ((await bus.js.stream_info(name)).config.max_bytes or 0) < 10**16
+
+
+async def test_the_first_stream_leaves_room_for_the_others(bus: Bus) -> None:
+    """Also where its bound, halved often enough, is nearly all that the disk has."""
+    room = await _largest_stream(bus)
+    await ensure_streams(bus.js, Settings(events_max_bytes=room * 8 + 7))
+    info = await bus.js.stream_info(EVENTS_STREAM)
+    assert info.config.max_bytes == room // 2
+    assert await _largest_stream(bus) > 0
+
+
+async def _largest_stream(bus: Bus) -> int:
+    """Return the bytes that a stream could still reserve, within a mebibyte."""
+    fits, too_large = 0, 10**16
+    while too_large - fits > 1024 * 1024:
+        size = (fits + too_large) // 2
+        try:
+            await bus.js.add_stream(name="PROBE", subjects=["probe"], max_bytes=size)
+        except ServerError:
+            too_large = size
+        else:
+            await bus.js.delete_stream("PROBE")
+            fits = size
+    return fits
 
 
 async def test_same_id_is_stored_once(bus: Bus) -> None:

@@ -346,7 +346,11 @@ def stream_configs(settings: Settings) -> list[StreamConfig]:
 
 
 async def _add_stream(js: JetStreamContext, config: StreamConfig) -> None:
-    """Create a stream; a disk too small for its bound gets a smaller bound, down to 16 MiB."""
+    """Create a stream; a disk too small for its bound gets a smaller bound, down to 16 MiB.
+
+    The smaller bound is half of what there is room for, so that the streams after it find some.
+    """
+    wanted = config.max_bytes
     while True:
         try:
             await js.add_stream(config)
@@ -356,6 +360,9 @@ async def _add_stream(js: JetStreamContext, config: StreamConfig) -> None:
                 raise
             config = config.evolve(max_bytes=size // 2)
         else:
+            if config.max_bytes != wanted:
+                config = config.evolve(max_bytes=(config.max_bytes or 0) // 2)
+                await js.update_stream(config)
             _log.info(
                 "stream created", extra={"stream": config.name, "max_bytes": config.max_bytes}
             )
