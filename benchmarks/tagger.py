@@ -2,8 +2,8 @@
 """Processor time a tagger takes for sessions, with all its lifters: from bytes to bytes.
 
 Run with `./dev bench tagger` or `python -m benchmarks.tagger [FOLDER]`; the folder holds logs of
-Cowrie (`*.json.gz`), without one the logs are made. `first` is when a tagger sees them for the first
-time, `again` when it has seen them before.
+Cowrie (`*.json.gz`), without one the logs are made. `first` is the first time that a tagger sees
+them, `again` when it has seen them before.
 """
 
 from __future__ import annotations
