@@ -165,6 +165,16 @@ def test_hostile_mails_are_read_within_bounds(name: str) -> None:
     assert time.process_time() - began < 4.0
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-32", "utf-8", "iso-2022-jp"])
+def test_long_texts_are_decoded_as_their_encoding_says(charset: str) -> None:
+    text = "Überweisung 支払い " * 9_000 if charset != "iso-2022-jp" else "支払い " * 30_000
+    for data in (text, text[:50]):
+        head = HEAD + b"Content-Type: text/plain; charset=" + charset.encode() + b"\n"
+        body = base64.encodebytes(data.encode(charset).removeprefix(b"\xff\xfe\0\0"))
+        content, _ = read(head + b"Content-Transfer-Encoding: base64\n\n" + body)
+        assert content.body_text == data
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_are_no_mail(data: bytes) -> None:
     for mail in (data, b"From: a@b.example\nContent-Type: " + data, HEAD + data):

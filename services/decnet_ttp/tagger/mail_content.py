@@ -115,10 +115,10 @@ def _content(mail: Mail, payload: event_pb2.EmailPayload) -> event_pb2.MailConte
 
 def _decoded(part: Mail) -> object:
     """Return the bytes of a part; of what Python decodes line by line no more than is read."""
-    payload = part.get_payload()
-    encoding = str(part.get("Content-Transfer-Encoding", "")).lower()
-    if encoding in _UUENCODED and isinstance(payload, str):
-        part.set_payload(payload[:_MAX_UUENCODED])
+    if str(part.get("Content-Transfer-Encoding", "")).lower() in _UUENCODED:
+        payload = part.get_payload()
+        if isinstance(payload, str):
+            part.set_payload(payload[:_MAX_UUENCODED])
     return part.get_payload(decode=True)
 
 
