@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -223,12 +222,9 @@ async def test_people_get_a_table(pack: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-async def test_all_labelled_and_innocent_rows_within_their_time(shared_dir: Path) -> None:
-    """The shipped rules over thousands of real rows: each answered, far from minutes."""
+async def test_every_innocent_row_is_answered(shared_dir: Path) -> None:
+    """The shipped rules over thousands of real rows; `./dev bench rule_eval` has their rate."""
     files = sorted((shared_dir / "data" / "benign").glob("*.jsonl.gz"))
-    began = time.monotonic()
     done = await rules("eval", *files, "--json")
-    took_s = time.monotonic() - began
     *rows, summary = done.objects
     assert len(rows) == summary["rows"] == 22_270
-    assert took_s < 22_270 / 1_000

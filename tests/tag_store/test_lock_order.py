@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
 from uuid import UUID
-
-import asyncpg
 
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory, Sighting
@@ -81,13 +78,10 @@ class Disorder:
             spoken_of = Sightings()
             for fact in facts:
                 spoken_of.add(fact.attacker_uuid, last, last)
-            async with pool.connection() as connection:
-                # Two that claim one address at once are told so, which is no ring.
-                with suppress(asyncpg.UniqueViolationError):
-                    async with connection.transaction():
-                        await keep_attackers(connection, seen, sessions, spoken_of)
-                        await put_facts(connection, facts)
-                        await keep_sessions(connection, seen, sessions)
+            async with pool.connection() as connection, connection.transaction():
+                await keep_attackers(connection, seen, sessions, spoken_of)
+                await put_facts(connection, facts)
+                await keep_sessions(connection, seen, sessions)
 
     async def state(self, pool: Database) -> None:
         """State who belongs to whom, of some of them, and mention it of others."""
@@ -106,8 +100,7 @@ class Disorder:
                 Sighting(f"192.0.2.{each.int}", START - number, START + number * 10**6)
                 for each in self.some()
             ]
-            with suppress(asyncpg.UniqueViolationError):
-                await Directory(pool).resolve(sightings, create_missing=True)
+            await Directory(pool).resolve(sightings, create_missing=True)
 
     async def free(self, pool: Database) -> None:
         """Let there be somebody to link, and to give an address to, all the time."""

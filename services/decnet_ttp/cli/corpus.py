@@ -8,6 +8,7 @@ import io
 import sys
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -96,12 +97,15 @@ def read_rows(paths: Iterable[Path]) -> Iterator[Row]:
             ) from error
 
 
-def _open(path: Path) -> IO[bytes]:
-    raw = sys.stdin.buffer if str(path) == "-" else path.open("rb")
-    buffered = cast("io.BufferedReader", raw)
-    if buffered.peek(2)[:2] == _GZIP_MAGIC:
-        return cast("IO[bytes]", gzip.open(buffered))
-    return buffered
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    with ExitStack() as stack:
+        raw = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb"))
+        buffered = cast("io.BufferedReader", raw)
+        if buffered.peek(2)[:2] == _GZIP_MAGIC:
+            yield cast("IO[bytes]", stack.enter_context(gzip.open(buffered)))
+        else:
+            yield buffered
 
 
 def _row(line: bytes, place: str) -> Row:

@@ -28,7 +28,12 @@ AWAY: Final = (
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-_LOST_RACE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_LOST_RACE: Final = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    # Two that claim one key at the same moment, where waiting for each other decides nothing.
+    asyncpg.UniqueViolationError,
+)
 _FULL: Final = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
 
 #: How long a call waits for a free connection before it is told to come again, in seconds.

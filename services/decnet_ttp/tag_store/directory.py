@@ -5,12 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from decnet_ttp.core.addresses import attacker_uuid
 from decnet_ttp.tag_store.database import Database
-from decnet_ttp.tag_store.directory_sql import Sightings, hold_changing, widen
+from decnet_ttp.tag_store.directory_sql import (
+    Sightings,
+    hold_changing,
+    hold_unclaimed,
+    widen,
+)
 from decnet_ttp.tag_store.scopes import Scope, ScopeKind
 
 # Keyed by our text of the address: PostgreSQL writes some of IPv6 otherwise.
@@ -33,6 +38,7 @@ _GIVE_ADDRESS = """
     UPDATE attackers a SET ip = u.ip::inet
     FROM unnest($1::uuid[], $2::text[]) AS u (uuid, ip)
     WHERE a.uuid = u.uuid AND a.ip IS NULL
+        AND NOT EXISTS (SELECT FROM attackers o WHERE o.ip = u.ip::inet)
 """
 _IDENTITIES_OF = """
     SELECT a.uuid, coalesce(i.root_uuid, i.uuid) FROM attackers a
@@ -112,24 +118,10 @@ class Directory:
         """
         addresses = sorted({sighting.ip for sighting in sightings})
         async with self._database.connection() as connection, connection.transaction():
-            found = {
-                ip: Resolved(uuid, identity)
-                for ip, uuid, identity in await connection.fetch(_FIND, addresses)
-            }
+            found = await _find(connection, addresses)
             missing = {ip: attacker_uuid(ip) for ip in addresses if ip not in found}
             if missing and create_missing:
-                spans = _spans(sightings)
-                await hold_changing(connection, _seen(sightings, found), addressed=missing.values())
-                await connection.execute(_GIVE_ADDRESS, list(missing.values()), list(missing))
-                await connection.execute(
-                    _CREATE,
-                    list(missing.values()),
-                    list(missing),
-                    [spans[ip][0] for ip in missing],
-                    [spans[ip][1] for ip in missing],
-                )
-                for ip, uuid, identity in await connection.fetch(_FIND, list(missing)):
-                    found[ip] = Resolved(uuid, identity)
+                found |= await _create(connection, missing, sightings, found)
             await widen(connection, _seen(sightings, found))
         return found
 
@@ -189,6 +181,40 @@ def _seen(sightings: Sequence[Sighting], found: Mapping[str, Resolved]) -> Sight
         if attacker is not None and times:
             seen.add(attacker.uuid, min(times), max(times))
     return seen
+
+
+async def _find(connection: Any, addresses: Collection[str]) -> dict[str, Resolved]:
+    rows = await connection.fetch(_FIND, list(addresses))
+    return {ip: Resolved(uuid, identity) for ip, uuid, identity in rows}
+
+
+async def _create(
+    connection: Any,
+    missing: Mapping[str, UUID],
+    sightings: Sequence[Sighting],
+    known: Mapping[str, Resolved],
+) -> dict[str, Resolved]:
+    """Give addresses to attackers, made where they are missing; return who has them now.
+
+    Everybody whom the transaction changes after this is locked in it.
+    """
+    spans = _spans(sightings)
+    await hold_unclaimed(connection, missing)
+    await connection.execute(
+        _CREATE,
+        list(missing.values()),
+        list(missing),
+        [spans[ip][0] for ip in missing],
+        [spans[ip][1] for ip in missing],
+    )
+    found = await _find(connection, missing)
+    left = {ip: uuid for ip, uuid in missing.items() if ip not in found}
+    seen = _seen(sightings, {**known, **found})
+    await hold_changing(connection, seen, addressed=left.values())
+    if left:
+        await connection.execute(_GIVE_ADDRESS, list(left.values()), list(left))
+        found |= await _find(connection, left)
+    return found
 
 
 def _spans(sightings: Sequence[Sighting]) -> dict[str, tuple[int | None, int | None]]:

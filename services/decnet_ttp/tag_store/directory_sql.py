@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 from decnet_ttp.tag_store.batch import TagRow
 
@@ -55,17 +56,29 @@ _LINK = """
 
 # Rows that are changed by more than one of the statements here and in `records`.
 _HOLD_CHANGING = """
-    SELECT FROM attackers a
+    SELECT a.uuid FROM attackers a
     LEFT JOIN unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])
         AS u (uuid, first_seen, last_seen) ON u.uuid = a.uuid
     WHERE a.uuid = ANY($1::uuid[] || $4::uuid[] || $5::uuid[]) AND (
         u.first_seen < a.first_seen OR u.last_seen > a.last_seen
         OR (a.uuid = ANY($4::uuid[]) AND a.identity_uuid IS NULL AND a.linked_at IS NULL)
-        OR (a.uuid = ANY($5::uuid[]) AND a.ip IS NULL)
+        OR a.uuid = ANY($5::uuid[])
     )
     ORDER BY a.uuid
     FOR NO KEY UPDATE OF a
 """
+
+_UNCLAIMED = """
+    SELECT u.ip FROM unnest($1::text[]) AS u (ip)
+    WHERE NOT EXISTS (SELECT FROM attackers a WHERE a.ip = u.ip::inet)
+"""
+_HOLD_ADDRESSES = """
+    SELECT pg_advisory_xact_lock($1, u.key) FROM unnest($2::integer[]) AS u (key)
+"""
+#: First half of the keys of these locks ("ttpI" in ASCII); the second is the stripe.
+_ADDRESS_CLASS = 0x74747049
+#: Addresses that fall on one lock wait for each other.
+_ADDRESS_STRIPES = 256
 
 
 class Sightings:
@@ -106,7 +119,7 @@ async def hold_changing(
     *,
     links: Collection[UUID] = (),
     addressed: Collection[UUID] = (),
-) -> None:
+) -> set[UUID]:
     """Lock the attackers that several statements are going to change, all in one order.
 
     Writers that each took them in several passes could wait for each other in a ring.
@@ -115,9 +128,33 @@ async def hold_changing(
         connection: Where.
         sightings: What `widen` is going to be called with.
         links: Whom `link_loose` is going to be called with.
-        addressed: Who is going to be given an address.
+        addressed: Who may be given an address.
+
+    Returns:
+        Whom it locked.
     """
-    await connection.execute(_HOLD_CHANGING, *sightings.columns(), list(links), list(addressed))
+    columns = (*sightings.columns(), list(links), list(addressed))
+    return {uuid for (uuid,) in await connection.fetch(_HOLD_CHANGING, *columns)}
+
+
+async def hold_unclaimed(connection: Any, addresses: Iterable[str]) -> set[str]:
+    """Let nobody else claim those of some addresses that no attacker has.
+
+    To be called before the transaction locks or writes any row: two that claim the same addresses,
+    each for other attackers, would meet at the index of addresses in any order.
+
+    Args:
+        connection: Where.
+        addresses: Canonical addresses.
+
+    Returns:
+        Those that no attacker had. Who had to wait may find that one has it now.
+    """
+    free = {ip for (ip,) in await connection.fetch(_UNCLAIMED, list(addresses))}
+    if free:
+        stripes = sorted({crc32(ip.encode()) % _ADDRESS_STRIPES for ip in free})
+        await connection.execute(_HOLD_ADDRESSES, _ADDRESS_CLASS, stripes)
+    return free
 
 
 async def widen(connection: Any, sightings: Sightings) -> None:
@@ -181,6 +218,7 @@ async def note_anchors(connection: Any, sightings: Sightings, rows: Iterable[Tag
                 links.setdefault(row.attacker_uuid, row.identity_uuid)
     await make_identities(connection, identities)
     if links:
-        await hold_changing(connection, sightings, links=links)
+        held = await hold_changing(connection, sightings, links=links)
+        links = {attacker: links[attacker] for attacker in links.keys() & held}
     await widen(connection, sightings)
     await link_loose(connection, links)

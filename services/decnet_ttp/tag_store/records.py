@@ -11,7 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from decnet_ttp.tag_store.directory_sql import Sightings, hold_changing, make_attackers, widen
+from decnet_ttp.tag_store.directory_sql import (
+    Sightings,
+    hold_changing,
+    hold_unclaimed,
+    make_attackers,
+    widen,
+)
 
 _GIVE_ADDRESS = """
     UPDATE attackers a SET ip = u.ip::inet
@@ -127,9 +133,6 @@ async def keep_attackers(
         seen: The attackers.
         sessions: Sessions that they were seen in.
         spoken_of: Others who get a row when they have none.
-
-    Raises:
-        asyncpg.UniqueViolationError: Another writer gave one of the addresses away just now.
     """
     sightings = Sightings()
     for each in seen:
@@ -139,9 +142,10 @@ async def keep_attackers(
     everybody = Sightings()
     everybody.join(sightings)
     everybody.join(spoken_of or Sightings())
-    await make_attackers(connection, everybody, seen=False)
     # Of two that claim one address, the same one gets it whatever the order.
-    addresses = {each.ip: each.uuid for each in sorted(seen, reverse=True) if each.ip}
+    claims = {each.ip: each.uuid for each in sorted(seen, reverse=True) if each.ip}
+    addresses = {ip: claims[ip] for ip in await hold_unclaimed(connection, claims)}
+    await make_attackers(connection, everybody, seen=False)
     if addresses:
         await hold_changing(connection, sightings, addressed=addresses.values())
     await widen(connection, sightings)
