@@ -68,4 +68,4 @@ def test_services_are_found_and_a_roll_up_called_without_stubs(
                 )
     rows = {row["technique_id"]: row for row in answer["techniques"]}  # type: ignore[index]
     assert rows["T1105"]["technique_name"] == "Ingress Tool Transfer"
-    assert int(rows["T1105"]["count"]) == 11
+    assert int(rows["T1105"]["count"]) == 10
