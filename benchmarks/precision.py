@@ -252,8 +252,7 @@ def main() -> None:
     known = judged()
     for rule_id, tally in sorted(by_rule(seen, confidence).items()):
         print(_judgement(rule_id, tally, known.get(rule_id, {})))
-    # They build on this module.
-    from benchmarks import hold_out, mail_precision  # noqa: PLC0415
+    from benchmarks import hold_out, mail_precision  # noqa: PLC0415 - they build on this module
 
     print()
     hold_out.report(shared)
