@@ -64,11 +64,11 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.DecnetError:
         found.metadata = dict(info.metadata)
         if info.reason:
             # The instance carries the sender's reason, which may be finer than the class.
-            found.reason = info.reason  # type: ignore[misc]
+            found.reason = info.reason  # type: ignore[misc] # a ClassVar, told otherwise by this one
     elif isinstance(found, errors.UnavailableError):
         reason = unreached_reason(found.message)
         if reason is not None:
-            found.reason = reason  # type: ignore[misc]
+            found.reason = reason  # type: ignore[misc] # as above
     if isinstance(found, errors.InvalidArgumentError):
         found.field = found.metadata.get("field", "")
     if isinstance(found, errors.InternalError) and name != "INTERNAL":

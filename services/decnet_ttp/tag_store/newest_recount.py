@@ -15,7 +15,7 @@ _OWN = {
     2: "t.attacker_uuid IS NULL AND t.identity_uuid = w.uuid",
 }
 _LAST = " ".join(
-    f"WHEN {kind} THEN (SELECT max(t.seq) FROM tags t "  # noqa: S608 - see above
+    f"WHEN {kind} THEN (SELECT max(t.seq) FROM tags t "  # noqa: S608 - texts of ours; values are parameters
     f"WHERE {own} AND t.technique_id = w.technique_id)"
     for kind, own in _OWN.items()
 )
@@ -49,7 +49,7 @@ _COMPARE = f"""
     LEFT JOIN scope_newest a ON {_SAME.format(table="a")}
     LEFT JOIN scope_newest_technique b ON {_SAME.format(table="b")}
         AND b.technique_id = w.technique_id
-"""  # noqa: S608 - see above
+"""  # noqa: S608 - texts of ours; values are parameters
 
 
 async def compare_newest(connection: Any) -> tuple[str, int, int]:

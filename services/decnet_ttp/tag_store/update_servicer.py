@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-import asyncpg
 import grpc
 
 from decnet_ttp.core.addresses import canonical_ip
-from decnet_ttp.core.errors import AbortedError, InvalidArgumentError
+from decnet_ttp.core.errors import InvalidArgumentError
 from decnet_ttp.tag_store.campaign_statements import CampaignStatement, MergeStatement
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory_sql import Sightings
@@ -170,15 +169,9 @@ class UpdateServicer(DirectoryServiceServicer):
         facts: Sequence[FactRow],
         intel: Sequence[IntelRow],
     ) -> int:
-        async with self._database.connection() as connection:
-            try:
-                async with connection.transaction():
-                    await keep_attackers(connection, seen, sessions, _spoken_of(facts, intel))
-                    new_facts = await put_facts(connection, facts)
-                    await put_intel(connection, intel)
-                    await keep_sessions(connection, seen, sessions)
-            except asyncpg.UniqueViolationError as error:
-                raise AbortedError(
-                    "another writer gave an address away; send the request again"
-                ) from error
+        async with self._database.connection() as connection, connection.transaction():
+            await keep_attackers(connection, seen, sessions, _spoken_of(facts, intel))
+            new_facts = await put_facts(connection, facts)
+            await put_intel(connection, intel)
+            await keep_sessions(connection, seen, sessions)
         return new_facts
