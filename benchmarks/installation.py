@@ -14,9 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
+from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.embedded.layout import load_instance
-from decnet_ttp.runtime.bus import EVENTS_STREAM, TTP_STREAM, Bus, connect_bus
+from decnet_ttp.ingest.lag import read_lag
+from decnet_ttp.runtime.bus import TTP_STREAM, Bus, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.tag_store.database import SCHEMA
 
 DURABLE = "decnet-ttp-ingest"
 
@@ -91,9 +96,6 @@ class Installation:
     async def settle(self, within_s: float = 120.0) -> None:
         """Wait until all that was published is tagged, stored and announced.
 
-        The announcements are complete when the output stream has not grown over a while after the
-        last acknowledgement; the relay is woken by the insert, so a short while is enough.
-
         Raises:
             TimeoutError: It did not come to rest in time.
         """
@@ -101,16 +103,38 @@ class Installation:
         try:
             async with asyncio.timeout(within_s):
                 while True:
-                    info = await bus.js.consumer_info(EVENTS_STREAM, DURABLE)
-                    if info.num_pending == 0 and info.num_ack_pending == 0:
-                        break
+                    if await self._handled(bus) and await self._announced_all():
+                        return
                     await asyncio.sleep(0.05)
-                before = -1
-                while (now := (await bus.js.stream_info(TTP_STREAM)).state.messages) != before:
-                    before = now
-                    await asyncio.sleep(0.5)
         finally:
             await bus.close()
+
+    async def _handled(self, bus: Bus) -> bool:
+        """Whether ingest has acknowledged everything; False also while the bus is away."""
+        try:
+            lag = await read_lag(bus, DURABLE)
+        except UnavailableError:
+            return False
+        return lag.pending == 0 and lag.unacknowledged == 0
+
+    async def _announced_all(self) -> bool:
+        """Whether the outbox is empty; False also while the database is away.
+
+        A tag is committed with its row in the outbox before ingest acknowledges its message, and
+        the row goes only when the bus has the announcement.
+        """
+        try:
+            connection = await asyncpg.connect(
+                load_instance(self.data_dir).database_url, server_settings={"search_path": SCHEMA}
+            )
+        except (asyncpg.PostgresError, OSError):
+            return False
+        try:
+            return not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox)")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            return False
+        finally:
+            connection.terminate()
 
     async def announcements(self, subject: str = "ttp.tagged") -> dict[str, int]:
         """Return how often each upstream message was announced, by its origin id."""

@@ -18,6 +18,7 @@ from decnet_ttp.ingest.dispatch import Dispatcher
 from decnet_ttp.ingest.feed import Feed
 from decnet_ttp.ingest.inputs.catalogue import SUBJECTS
 from decnet_ttp.ingest.intel_records import IntelRecords
+from decnet_ttp.ingest.lag import read_lag
 from decnet_ttp.ingest.parking import Parking, Schedule
 from decnet_ttp.ingest.pipeline import Pipeline
 from decnet_ttp.ingest.shelf import DUE_SUBJECTS, NatsShelf
@@ -164,5 +165,5 @@ class Rig:
 
     async def settled(self) -> bool:
         """Whether every message was delivered and acknowledged."""
-        info = await self.bus.js.consumer_info(EVENTS_STREAM, "test")
-        return info.num_pending == 0 and info.num_ack_pending == 0
+        lag = await read_lag(self.bus, "test")
+        return lag.pending == 0 and lag.unacknowledged == 0

@@ -14,9 +14,10 @@ from benchmarks.installation import DURABLE
 
 from decnet_ttp.attack import load_catalogue
 from decnet_ttp.core.addresses import attacker_uuid
+from decnet_ttp.ingest.lag import read_lag
 from decnet_ttp.rule_store.loader import load_pack
 from decnet_ttp.rule_store.vocabulary import Vocabulary
-from decnet_ttp.runtime.bus import EVENTS_STREAM, Bus, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.tagger.lifter import ENTRY_POINT_GROUP, load_lifters
 from decnet_ttp.v1 import scope_pb2, tag_store_service_pb2, tag_store_service_pb2_grpc
@@ -100,8 +101,8 @@ class Watched:
         """Wait until ingest has acknowledged everything."""
         async with asyncio.timeout(60):
             while True:
-                info = await self.bus.js.consumer_info(EVENTS_STREAM, DURABLE)
-                if info.num_pending == 0 and info.num_ack_pending == 0:
+                lag = await read_lag(self.bus, DURABLE)
+                if lag.pending == 0 and lag.unacknowledged == 0:
                     return
                 await asyncio.sleep(0.05)
 

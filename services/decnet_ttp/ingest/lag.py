@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import nats.errors
+from nats.js.api import ConsumerInfo
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
@@ -19,7 +21,7 @@ class Lag:
     """What is not done yet.
 
     Attributes:
-        pending: Messages that were not delivered yet.
+        pending: Messages that were not delivered yet; 0 only when there is none.
         unacknowledged: Messages delivered and not done.
         parked: Messages that wait for an attacker or a tagger.
         oldest: When the oldest of the first two came in; None when there is none.
@@ -48,16 +50,42 @@ async def read_lag(bus: Bus, durable: str) -> Lag:
         oldest = None
         if pending or unacknowledged:
             done = info.ack_floor.stream_seq if info.ack_floor else 0
-            try:
-                # Messages of other subjects may lie in between, so this is the oldest it can be.
-                message = await bus.js.get_msg(EVENTS_STREAM, done + 1, subject=">", next=True)
-            except NotFoundError:
-                message = None
-            if message is not None and message.time is not None:
-                oldest = message.time.astimezone(UTC)
+            # Messages of other subjects may lie in between, so this is the oldest it can be.
+            oldest = await _stored_next(bus, done + 1, ">")
+        else:
+            uncounted = await _uncounted(bus, info)
+            pending = len(uncounted)
+            oldest = min(uncounted, default=None)
     except (nats.errors.Error, JetStreamError, TimeoutError, OSError) as error:
         raise UnavailableError("the bus is away; try again") from error
     return Lag(pending, unacknowledged, parked, oldest)
+
+
+async def _uncounted(bus: Bus, info: ConsumerInfo) -> list[datetime]:
+    """Return when messages came in that the server does not count as pending yet, one per subject.
+
+    NATS counts a message as pending a moment after it has acknowledged the publish, so nothing
+    pending does not yet mean that nothing is left to do. What is stored is certain at once.
+    """
+    delivered = info.delivered.stream_seq if info.delivered else 0
+    if (await bus.js.stream_info(EVENTS_STREAM)).state.last_seq <= delivered:
+        return []
+    found = await asyncio.gather(
+        *(
+            _stored_next(bus, delivered + 1, subject)
+            for subject in info.config.filter_subjects or (">",)
+        )
+    )
+    return [stored for stored in found if stored is not None]
+
+
+async def _stored_next(bus: Bus, sequence: int, subject: str) -> datetime | None:
+    """Return when the first message of a subject from a sequence on came in."""
+    try:
+        message = await bus.js.get_msg(EVENTS_STREAM, sequence, subject=subject, next=True)
+    except NotFoundError:
+        return None
+    return None if message.time is None else message.time.astimezone(UTC)
 
 
 async def read_waiting_letters(bus: Bus) -> tuple[int, datetime | None]:
