@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from attribution.process import until
+from attribution.process import DEADLINE_S, until
 from attribution.stored import ATTACKERS, REGISTRY, fetch, many, record, states
 from decnet_ttp.attribution.batch import Batch
 from decnet_ttp.attribution.database import Database
@@ -80,7 +80,7 @@ async def following(
         yield follower
     finally:
         stop.set()
-        await asyncio.wait_for(running, 5.0)
+        await asyncio.wait_for(running, DEADLINE_S)
 
 
 async def tell(bus: Bus, topic: str, **payload: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from attribution.observing import message
+from attribution.process import DEADLINE_S
 from decnet_ttp.attribution import app as attribution
 from decnet_ttp.runtime.bus import connect_bus, ensure_streams
 from decnet_ttp.runtime.config import Settings
@@ -44,8 +45,8 @@ async def test_an_observation_is_one_trace_to_its_announcement(
         await stack.enter_async_context(running(bus.nc, "attribution", service, caplog))
         sent = message(MARK, primitive="test.unknown", evidence=f"shard:{MARK}")
         await bus.js.publish(sent.topic, sent.encode())
-        await until(lambda: bool(collector.traces_with("ttp.attribution.receive")), 20)
-        await until(lambda: bool(collector.traces_with("ttp.bus.publish")), 20)
+        await until(lambda: bool(collector.traces_with("ttp.attribution.receive")), DEADLINE_S)
+        await until(lambda: bool(collector.traces_with("ttp.bus.publish")), DEADLINE_S)
     (trace,) = set(collector.traces_with("ttp.attribution.receive"))
     assert collector.parents(trace) >= {
         ("ttp.directory.resolve", "ttp.attribution.receive"),

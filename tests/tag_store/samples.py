@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import grpc
@@ -32,6 +33,21 @@ ATTACKER = str(UUID(int=0xA))
 OTHER_ATTACKER = str(UUID(int=0xB))
 IDENTITY = str(UUID(int=0x1D))
 CAMPAIGN = str(UUID(int=0xCA))
+
+
+#: What a slow machine may take over anything that is waited for, in seconds.
+PATIENCE_S = 60.0
+
+
+async def until(condition: Callable[[], Awaitable[object]]) -> None:
+    """Return once a condition holds.
+
+    Raises:
+        TimeoutError: It did not in time.
+    """
+    async with asyncio.timeout(PATIENCE_S):
+        while not await condition():
+            await asyncio.sleep(0.01)
 
 
 class StoreClient:
@@ -138,7 +154,7 @@ async def announced(settings: Settings) -> list[tuple[str, dict[str, object]]]:
         left = (await subscription.consumer_info()).num_pending or 0
         found = []
         while len(found) < left:
-            messages = await subscription.fetch(min(left - len(found), 500), timeout=5)
+            messages = await subscription.fetch(min(left - len(found), 500), timeout=PATIENCE_S)
             found += [(each.subject, orjson.loads(each.data)["payload"]) for each in messages]
         return found
     finally:

@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from decnet_ttp.embedded.nats import NatsServer
 from decnet_ttp.embedded.postgres import PostgresServer
@@ -22,7 +23,7 @@ from decnet_ttp.runtime.clients import call, open_channel
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.tag_store.app import open_store
 from decnet_ttp.v1 import tag_store_service_pb2
-from tag_store.samples import StoreClient, announced, draft, group
+from tag_store.samples import PATIENCE_S, StoreClient, announced, draft, group
 
 pytestmark = pytest.mark.faults
 
@@ -59,6 +60,33 @@ async def start_process(settings: Settings) -> asyncio.subprocess.Process:
     )
 
 
+@asynccontextmanager
+async def processes(*each: Settings) -> AsyncIterator[list[asyncio.subprocess.Process]]:
+    """Run the service once for each of some settings; whichever is left at the end is killed."""
+    running = [await start_process(settings) for settings in each]
+    try:
+        yield running
+    finally:
+        for process in running:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def end(settings: Settings, process: asyncio.subprocess.Process) -> None:
+    """Ask the service to end, which it must in good order.
+
+    One that was started a moment ago does not know yet what to do when it is asked.
+    """
+    async with open_channel(settings.listen, settings) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        await call(
+            health.Check, health_pb2.HealthCheckRequest(), timeout_s=PATIENCE_S, attempts_s=120
+        )
+    process.terminate()
+    assert await process.wait() == 0
+
+
 async def count(database_url: str, sql: str) -> int:
     connection = await asyncpg.connect(database_url)
     try:
@@ -68,7 +96,8 @@ async def count(database_url: str, sql: str) -> int:
 
 
 async def outbox_drained(database_url: str) -> None:
-    deadline = time.monotonic() + 120
+    """Return once everything is announced."""
+    deadline = time.monotonic() + 240
     while await count(database_url, "SELECT count(*) FROM tags.outbox"):
         assert time.monotonic() < deadline, "the outbox does not drain"
         await asyncio.sleep(0.05)
@@ -87,33 +116,33 @@ async def assert_everything_once(settings: Settings) -> None:
 
 
 async def test_service_killed_in_the_middle_of_writing(store_settings: Settings) -> None:
-    process = await start_process(store_settings)
-    async with open_channel(store_settings.listen, store_settings) as channel:
+    async with (
+        processes(store_settings) as running,
+        open_channel(store_settings.listen, store_settings) as channel,
+    ):
         client = StoreClient(channel)
 
         async def write(start: int) -> None:
-            await call(
-                client.tags.InsertTags, request(start, start + 20), timeout_s=10, attempts_s=60
-            )
+            batch = request(start, start + 20)
+            await call(client.tags.InsertTags, batch, timeout_s=PATIENCE_S, attempts_s=120)
 
         for number, start in enumerate(range(0, MESSAGES, 100)):
             writing = [asyncio.ensure_future(write(at)) for at in range(start, start + 100, 20)]
             if number in {1, 3, 4}:
                 # Some are answered, some under way: the moment differs each time.
                 await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
-                process.kill()
-                await process.wait()
-                process = await start_process(store_settings)
+                running[0].kill()
+                await running[0].wait()
+                running[0] = await start_process(store_settings)
             await asyncio.gather(*writing)
         await assert_everything_once(store_settings)
-    process.terminate()
-    assert await process.wait() == 0
+        await end(store_settings, running[0])
 
 
 @asynccontextmanager
-async def own_postgres(folder: Path) -> AsyncIterator[PostgresServer]:
+async def own_postgres(folder: Path, **settings: str) -> AsyncIterator[PostgresServer]:
     """A PostgreSQL that a test may stop."""
-    server = PostgresServer(folder / "postgres", settings={"fsync": "off"})
+    server = PostgresServer(folder / "postgres", settings={"fsync": "off", **settings})
     await server.start()
     try:
         yield server
@@ -138,7 +167,9 @@ async def test_database_that_restarts_is_unavailable_and_then_as_before(
             serving = asyncio.ensure_future(store.serve())
             await store.database.wait_opened()
             client = StoreClient(channel)
-            await call(client.tags.InsertTags, request(0, 100), timeout_s=10, attempts_s=20)
+            await call(
+                client.tags.InsertTags, request(0, 100), timeout_s=PATIENCE_S, attempts_s=PATIENCE_S
+            )
             await postgres.stop()
             assert not await store.database.ready()
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
@@ -148,7 +179,12 @@ async def test_database_that_restarts_is_unavailable_and_then_as_before(
                 "the database does not answer; send the request again shortly"
             )
             await postgres.start()
-            await call(client.tags.InsertTags, request(0, MESSAGES), timeout_s=10, attempts_s=20)
+            await call(
+                client.tags.InsertTags,
+                request(0, MESSAGES),
+                timeout_s=PATIENCE_S,
+                attempts_s=PATIENCE_S,
+            )
             await assert_everything_once(settings)
             assert await store.database.ready()
             store.server.request_stop()
@@ -174,12 +210,19 @@ async def test_tags_are_stored_while_nats_is_away_and_announced_when_it_is_back(
         await store.database.wait_opened()
         client = StoreClient(channel)
         half = MESSAGES // 2
-        await call(client.tags.InsertTags, request(0, half), timeout_s=10, attempts_s=20)
+        await call(
+            client.tags.InsertTags, request(0, half), timeout_s=PATIENCE_S, attempts_s=PATIENCE_S
+        )
         assert await store.database.ready()
         await nats.start()
         await outbox_drained(database_url)
         await nats.stop()
-        await call(client.tags.InsertTags, request(half, MESSAGES), timeout_s=10, attempts_s=20)
+        await call(
+            client.tags.InsertTags,
+            request(half, MESSAGES),
+            timeout_s=PATIENCE_S,
+            attempts_s=PATIENCE_S,
+        )
         await nats.start()
         await assert_everything_once(settings)
         store.server.request_stop()
@@ -193,12 +236,14 @@ async def test_service_starts_before_its_servers_and_ends_on_request(tmp_path: P
         nats_url="nats://127.0.0.1:1",
         listen=f"unix:{tmp_path}/store.sock",
     )
-    process = await start_process(settings)
-    async with open_channel(settings.listen, settings) as channel:
+    async with (
+        processes(settings) as (process,),
+        open_channel(settings.listen, settings) as channel,
+    ):
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await StoreClient(channel).tags.InsertTags(
-                request(0, 1), timeout=10, wait_for_ready=True
+                request(0, 1), timeout=PATIENCE_S, wait_for_ready=True
             )
         assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
-    process.terminate()
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,14 +12,13 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 from decnet_ttp.runtime.config import Settings
-from decnet_ttp.runtime.heartbeat import health_subject
 from decnet_ttp.tag_store.app import TagStore
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.figures import Figures, Tally, confidence_band
 from decnet_ttp.v1 import tag_store_service_pb2
 from runtime.pages import read_page
-from runtime.served import until
-from tag_store.samples import StoreClient, draft, group
+from runtime.seen import beat_with
+from tag_store.samples import StoreClient, draft, group, until
 
 #: Looks like what an attacker might type, and must be nowhere but in the evidence.
 MARK = "marked-secret-5f3a"
@@ -68,7 +66,8 @@ async def test_batch_is_counted_on_page_and_in_beat(
 
     async def announced() -> bool:
         page = await read_page(store.server.metrics_address)
-        return page.get("decnet_ttp_outbox_messages") == {(): 0}
+        figures = ("decnet_ttp_outbox_messages", "decnet_ttp_ready")
+        return [page.get(name) for name in figures] == [{(): 0}, {(): 1}]
 
     await until(announced)
     page = await read_page(store.server.metrics_address)
@@ -91,9 +90,7 @@ async def test_batch_is_counted_on_page_and_in_beat(
     assert page["decnet_ttp_outbox_age_seconds"] == {(): 0}
     assert page["decnet_ttp_ready"] == {(): 1}
 
-    beats = await listener.subscribe(health_subject("tag-store"))
-    beat = (await beats.next_msg(timeout=10)).data
-    payload = json.loads(beat)["payload"]
+    payload = await beat_with(listener, "tag-store", "pending", 0)
     assert {
         name: payload[name] for name in ("tags_inserted", "tags_known", "tags_below_floor")
     } == {
@@ -103,7 +100,7 @@ async def test_batch_is_counted_on_page_and_in_beat(
     }
     assert (payload["announced"], payload["pending"], payload["lag_s"]) == (1, 0, 0)
     assert 0 < payload["last_event_ts"] <= payload["ts"]
-    assert MARK not in f"{page}{beat!r}{caplog.text}"
+    assert MARK not in f"{page}{payload}{caplog.text}"
 
 
 async def test_outbox_shows_what_waits(database: Database) -> None:

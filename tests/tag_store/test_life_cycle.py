@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 import grpc
@@ -45,6 +46,7 @@ from tag_store.samples import (
     attacker_scope,
     draft,
     group,
+    until,
 )
 
 
@@ -151,13 +153,14 @@ async def test_retention_deletes_by_age_of_storage(database: Database) -> None:
     await writer.write([group("m2", [draft("new")])], silent=True)
     stop = asyncio.Event()
     running = asyncio.ensure_future(Retention(database, 2.5).run(stop))
-    deadline = time.monotonic() + 20
-    while (await database.fetch("SELECT count(*) FROM tags"))[0][0] > 1:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-    while (await database.fetch("SELECT count(*) FROM fleet_recounts"))[0][0]:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
+
+    async def over() -> bool:
+        (counts,) = await database.fetch(
+            "SELECT (SELECT count(*) FROM tags), (SELECT count(*) FROM fleet_recounts)"
+        )
+        return tuple(counts) == (1, 0)
+
+    await until(over)
     stop.set()
     await running
     assert [each.differing for each in await recount(database, repair=False)] == [0] * 7
@@ -222,6 +225,12 @@ async def test_sessions_and_what_was_known_of_those_who_are_gone_end_by_age(
     ]
 
 
+_LOOKING = """
+    SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted
+"""
+
+
 async def test_settling_holds_nobody_up_while_it_looks(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,17 +240,15 @@ async def test_settling_holds_nobody_up_while_it_looks(
     ((latest,),) = await database.fetch("SELECT uuid FROM tags ORDER BY observed_at DESC LIMIT 1")
     async with database.connection() as connection, connection.transaction():
         await delete_tags(connection, [latest])
-    slow = fleet_settling._LOOK.replace("FROM (", "FROM pg_sleep(1.5), (", 1)
-    monkeypatch.setattr(fleet_settling, "_LOOK", slow)
-    settling = asyncio.ensure_future(fleet_settling.settle(database))
-    deadline = time.monotonic() + 20
-    while not await database.fetch("SELECT FROM rollup_fleet WHERE slot < 0"):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
-    await writer.write([group("m2", [draft("c", at=NOON - 9), draft("d")])], silent=True)
-    written_first = not settling.done()
+    held_up = fleet_settling._LOOK.replace("FROM (", "FROM pg_advisory_xact_lock(7), (", 1)
+    monkeypatch.setattr(fleet_settling, "_LOOK", held_up)
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(7)")
+        settling = asyncio.ensure_future(fleet_settling.settle(database))
+        await until(partial(database.fetch, _LOOKING))
+        await writer.write([group("m2", [draft("c", at=NOON - 9), draft("d")])], silent=True)
+        assert not settling.done()
     await settling
-    assert written_first
     assert await database.fetch("SELECT FROM fleet_recounts") == []
     assert [each.differing for each in await recount(database, repair=False)] == [0] * 7
 
@@ -281,10 +288,11 @@ async def test_limit_counts_rules_and_attackers_apart_and_anew_each_minute(
     await forget_minutes(database, stop)
     assert (await database.fetch("SELECT count(*) FROM announcement_counts"))[0][0] == 4
     forgetting = asyncio.ensure_future(forget_minutes(database, stop := asyncio.Event()))
-    deadline = time.monotonic() + 20
-    while (await database.fetch("SELECT count(*) FROM announcement_counts"))[0][0]:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
+
+    async def forgotten() -> bool:
+        return not await database.fetch("SELECT FROM announcement_counts")
+
+    await until(forgotten)
     stop.set()
     await forgetting
 
@@ -333,10 +341,11 @@ async def test_a_flood_is_stored_whole_and_told_in_part(store_settings: Settings
             )
             for at in range(4)
         ]
-        deadline = time.monotonic() + 20
-        while (await client.tags.GetStatus(pb.GetStatusRequest())).outbox_count:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.02)
+
+        async def told_all() -> bool:
+            return not (await client.tags.GetStatus(pb.GetStatusRequest())).outbox_count
+
+        await until(told_all)
         store.server.request_stop()
         await serving
     assert sum(each.inserted_count for each in answers) == 8

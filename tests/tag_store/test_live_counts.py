@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -20,7 +21,7 @@ from decnet_ttp.tag_store.live_counts import OnAttackers, forget_abandoned
 from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.rule_states import RuleStates
 from decnet_ttp.tag_store.writer import TagWriter
-from tag_store.samples import ATTACKER, draft, group, verdict
+from tag_store.samples import ATTACKER, draft, group, until, verdict
 
 WHO = UUID(ATTACKER)
 _MARKED = "SELECT FROM running_counts"
@@ -42,9 +43,7 @@ async def counting(
         # The count joins them; writers know the numbers of the cells they have met.
         await connection.execute("LOCK TABLE cells IN ACCESS EXCLUSIVE MODE")
         task = asyncio.create_task(adjustments.take([verdict(WHO, 0.05)]))
-        async with asyncio.timeout(10):
-            while not await database.fetch(_MARKED):
-                await asyncio.sleep(0.01)
+        await until(partial(database.fetch, _MARKED))
         yield task
 
 

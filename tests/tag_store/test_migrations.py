@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 
 import asyncpg
 from alembic.script import ScriptDirectory
@@ -12,6 +13,7 @@ from alembic.script import ScriptDirectory
 from decnet_ttp.tag_store.database import SCHEMA
 from decnet_ttp.tag_store.migrate import HEAD, migrate, schema_version
 from decnet_ttp.tag_store.migrations.runner import alembic_config, downgrade, upgrade
+from tag_store.samples import until
 
 _TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'tags'"
 
@@ -113,9 +115,7 @@ async def test_indexes_of_tags_are_built_beside_writers_and_anew_after_a_failure
     await slow.execute(_TAG, 3)
     migrating = asyncio.ensure_future(migrate(database_url, schema=SCHEMA))
     waiting = "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'virtualxid'"
-    async with asyncio.timeout(20):
-        while not await writer.fetch(waiting):
-            await asyncio.sleep(0.02)
+    await until(partial(writer.fetch, waiting))
     await writer.execute(_TAG, 4)
     assert not migrating.done()
     await transaction.commit()

@@ -108,7 +108,11 @@ async def assert_rollups_equal_recount(database: Database) -> None:
                 assert sorted(tuple(cell)[:7] for cell in found) == sorted(map(tuple, expected))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    # The list stands in place of that of the profile.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(history=_histories)
 async def test_rollups_equal_a_recount_after_any_history(
     database: Database, history: list[list[tuple[list[tag_pb2.TagGroup], bool]]]

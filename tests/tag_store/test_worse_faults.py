@@ -17,15 +17,14 @@ from uuid import UUID
 import pytest
 
 from decnet_ttp.core.errors import DecnetError, ResourceExhaustedError, UnavailableError
-from decnet_ttp.embedded.postgres import PostgresServer
 from decnet_ttp.runtime.clients import call, open_channel
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.recount import recount
 from decnet_ttp.tag_store.writer import TagWriter
 from decnet_ttp.v1 import tag_store_service_pb2 as pb
-from tag_store.samples import StoreClient, announced, draft, group
-from tag_store.test_faults import outbox_drained, start_process
+from tag_store.samples import PATIENCE_S, StoreClient, announced, draft, group
+from tag_store.test_faults import end, outbox_drained, own_postgres, processes
 
 pytestmark = pytest.mark.faults
 
@@ -52,34 +51,35 @@ async def assert_recount_agrees(database: Database) -> None:
     assert [each.differing for each in await recount(database, repair=False)] == [0] * 7
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_two_stores_and_four_writers_store_and_announce_everything_once(
     store_settings: Settings, tmp_path: Path
 ) -> None:
     """A hundred thousand tags, each sent four times in random batches."""
     count = 100_000 // TAGS_EACH
     chunk = 100
-    targets = [f"unix:{tmp_path}/{name}.sock" for name in ("one", "two")]
-    processes = [await start_process(replace(store_settings, listen=each)) for each in targets]
+    stores = [
+        replace(store_settings, listen=f"unix:{tmp_path}/{name}.sock") for name in ("one", "two")
+    ]
     chance = random.Random(11)  # noqa: S311 - a fixed seed, nothing secret
 
-    async def write(target: str) -> int:
+    async def write(settings: Settings) -> int:
         starts = list(range(0, count, chunk))
         chance.shuffle(starts)
         inserted = 0
-        async with open_channel(target, store_settings) as channel:
+        async with open_channel(settings.listen, settings) as channel:
             insert = StoreClient(channel).tags.InsertTags
             for start in starts:
                 batch = messages(start, start + chunk)
-                answer = await call(insert, batch, timeout_s=60, attempts_s=120)
+                answer = await call(insert, batch, timeout_s=PATIENCE_S, attempts_s=120)
                 inserted += answer.inserted_count
         return inserted
 
-    inserted = await asyncio.gather(*(write(target) for target in targets * 2))
-    await outbox_drained(store_settings.database_url)
-    for process in processes:
-        process.terminate()
-        assert await process.wait() == 0
+    async with processes(*stores) as running:
+        inserted = await asyncio.gather(*(write(each) for each in stores * 2))
+        await outbox_drained(store_settings.database_url)
+        for settings, process in zip(stores, running, strict=True):
+            await end(settings, process)
     assert sum(inserted) == count * TAGS_EACH
     told = [
         payload for subject, payload in await announced(store_settings) if subject == "ttp.tagged"
@@ -200,36 +200,31 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.timeout(200)
 async def test_a_full_disk_is_told_and_recovered_from(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 160) as disk:
-        postgres = PostgresServer(
-            disk / "postgres", settings={"fsync": "off", "max_wal_size": "32MB"}
-        )
-        await postgres.start()
-        database = Database(postgres.url)
-        await database.open()
-        writer = TagWriter(database, lambda: None)
-        await writer.write(messages(0, 100).groups, silent=True)
-        filler = disk / "filler"
-        with suppress(OSError), filler.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"\0" * 4_096)
-        stored = 100
-        refusal: DecnetError | None = None
-        while refusal is None:
-            groups = messages(stored, stored + 100).groups
-            try:
-                await writer.write(groups, silent=True)
-                stored += 100
-            except (ResourceExhaustedError, UnavailableError) as error:
-                refusal = error
-        assert isinstance(refusal, ResourceExhaustedError)
-        filler.unlink()
-        await writer.write(groups, silent=True)
-        stored += 100
-        rows = await database.fetch("SELECT count(*) FROM tags")
-        assert rows[0][0] == stored * TAGS_EACH
-        await assert_recount_agrees(database)
-        await database.close()
-        await postgres.stop()
+        async with own_postgres(disk, max_wal_size="32MB") as postgres:
+            database = Database(postgres.url)
+            await database.open()
+            writer = TagWriter(database, lambda: None)
+            await writer.write(messages(0, 100).groups, silent=True)
+            filler = disk / "filler"
+            with suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(b"\0" * 4_096)
+            stored = 100
+            refusal: DecnetError | None = None
+            while refusal is None:
+                groups = messages(stored, stored + 100).groups
+                try:
+                    await writer.write(groups, silent=True)
+                    stored += 100
+                except (ResourceExhaustedError, UnavailableError) as error:
+                    refusal = error
+            assert isinstance(refusal, ResourceExhaustedError)
+            filler.unlink()
+            await writer.write(groups, silent=True)
+            stored += 100
+            rows = await database.fetch("SELECT count(*) FROM tags")
+            assert rows[0][0] == stored * TAGS_EACH
+            await assert_recount_agrees(database)
+            await database.close()
