@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from decnet_ttp.attack import Catalogue, load_catalogue
+from decnet_ttp.cli.watch import _Names
 from decnet_ttp.embedded.nats import NatsServer
 from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus, ensure_streams
 from decnet_ttp.runtime.config import Settings
@@ -69,13 +72,13 @@ class Watching:
 
     async def line(self) -> str:
         assert self.process.stdout
-        return (await asyncio.wait_for(self.process.stdout.readline(), 30)).decode()
+        return (await asyncio.wait_for(self.process.stdout.readline(), 60)).decode()
 
     async def end(self) -> tuple[int | None, str]:
         """Wait for its end; returns the exit code and what was not read yet."""
         assert self.process.stdout
-        rest = await asyncio.wait_for(self.process.stdout.read(), 30)
-        return await asyncio.wait_for(self.process.wait(), 30), rest.decode()
+        rest = await asyncio.wait_for(self.process.stdout.read(), 60)
+        return await asyncio.wait_for(self.process.wait(), 60), rest.decode()
 
 
 @pytest.fixture
@@ -99,7 +102,7 @@ def watching(
         )
         assert process.stderr
         try:
-            said = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+            said = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
             assert said.startswith("watching ttp.tagged from "), said
             yield Watching(process)
         finally:
@@ -157,6 +160,24 @@ async def test_a_line_names_attacker_session_techniques_rules_and_confidence(
         ],
         ["2026-03-01 12:00:02", "identity i", "-", "T9999", "-", "-"],
     ]
+
+
+async def test_names_that_take_a_while_are_waited_for_before_the_first_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without holding up the rest of the program."""
+    loaded = threading.Event()
+
+    def load(**_settings: object) -> Catalogue:
+        loaded.wait()
+        return load_catalogue()
+
+    monkeypatch.setattr("decnet_ttp.attack.load_catalogue", load)
+    names = _Names(Settings())
+    arriving = asyncio.create_task(names.arrive())
+    asyncio.get_running_loop().call_later(1.5, loaded.set)
+    await arriving
+    assert names.label("T1105") == "T1105 Ingress Tool Transfer"
 
 
 async def test_since_begins_in_the_past_and_keeps_the_order(watching: Any, bus: Bus) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from grpc.aio import Channel
 
 _AT_ONCE = 32
-_TIMEOUT_S = 2.0
+_TIMEOUT_S = 5.0
 # An address is a comfort: a directory that is away is left alone for a while.
 _PAUSE_S = 10.0
 

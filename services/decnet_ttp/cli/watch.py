@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 TAGGED_SUBJECT = "ttp.tagged"
 
 _CONNECT_S = 5.0
-# Names are a comfort: a catalogue that is not there by then is done without for the moment.
-_NAMES_WAIT_S = 1.0
+# Names are a comfort: a catalogue that is not there by then is done without for the moment. It is
+# read in milliseconds; only one that has to be compiled first, or a busy machine, takes longer.
+_NAMES_WAIT_S = 10.0
+_NAMES_POLL_S = 0.02
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -157,7 +159,6 @@ async def _lines(connection: Connection, settings: Settings, stack: AsyncExitSta
         else:
             channel = await stack.enter_async_context(open_channel(target, settings))
             addresses = AttackerAddresses(channel)
-    names.wait(_NAMES_WAIT_S)
     return _Lines(names, addresses)
 
 
@@ -171,6 +172,7 @@ class _Lines:
     async def __call__(self, envelope: Envelope, stored: datetime) -> None:
         payload = envelope.payload
         confidence = payload.get("confidence_max")
+        await self._names.arrive()
         techniques = _most_exact(
             _texts(payload, "techniques_added"), _texts(payload, "sub_techniques_added")
         )
@@ -248,6 +250,7 @@ class _Names:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._catalogue: Any = None
+        self._waited_for = False
         # A bundle that must be compiled first takes seconds, which Ctrl-C must not wait for.
         self._loading = threading.Thread(target=self._load, name="catalogue", daemon=True)
         self._loading.start()
@@ -264,9 +267,16 @@ class _Names:
         except AttackError as error:
             click.echo(f"decnet-ttp: techniques are shown without names: {error}", err=True)
 
-    def wait(self, at_most_s: float) -> None:
-        """Wait for the catalogue, but not long."""
-        self._loading.join(at_most_s)
+    async def arrive(self) -> None:
+        """Wait for the catalogue, but not long, and before the first line only."""
+        if self._waited_for:
+            return
+        self._waited_for = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_NAMES_WAIT_S):
+                # The thread may outlive the loop, so it must not set an event of it.
+                while self._loading.is_alive():  # noqa: ASYNC110 - likewise
+                    await asyncio.sleep(_NAMES_POLL_S)
 
     def label(self, technique: str) -> str:
         """Return the id with its name, when that is known."""

@@ -60,6 +60,7 @@ class Backlog:
         self._patience_s = patience_s
         self._clock = clock
         self._free = 0.0
+        self._unseen = _UNSEEN
         self._turn = asyncio.Lock()
 
     async def wait_for_room(self, size: int) -> None:
@@ -79,8 +80,10 @@ class Backlog:
                 except (nats.errors.Error, JetStreamError, TimeoutError, OSError):
                     # Publishing finds out by itself that the bus is away, and waits. One that does
                     # not let us look is not asked all the time.
-                    self._free = _UNSEEN
+                    self._free = self._unseen
                     return
+                # Of a stream that was seen before, no more goes unseen than between two looks.
+                self._unseen = min(_UNSEEN, bound * _LOOK_AFTER)
                 if share <= MOST_UNREAD:
                     self._free = bound * _LOOK_AFTER
                     return

@@ -92,7 +92,7 @@ class Publisher:
         Args:
             js: where to publish; its `publish_async_max_pending` is at least three chunks.
             deadline_s: how long one chunk is tried, across the server's restarts.
-            ack_wait_s: how long one attempt waits for acknowledgements.
+            ack_wait_s: how long one attempt waits for acknowledgements, at most `deadline_s`.
             counts: added to, so that the caller has them even when publishing fails.
             backlog: waited for while too much of the stream is unread; None waits for nothing.
             clock: epoch seconds, for messages whose log tells no time.
@@ -100,7 +100,7 @@ class Publisher:
         self.counts = Published() if counts is None else counts
         self._js = js
         self._deadline_s = deadline_s
-        self._ack_wait_s = ack_wait_s
+        self._ack_wait_s = min(ack_wait_s, deadline_s)
         self._clock = clock
         self._backlog = backlog
         self._slots = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
