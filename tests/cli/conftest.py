@@ -170,7 +170,7 @@ async def _run(*args: object, **settings: str) -> Done:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), 240)
     return Done(process.returncode or 0, out.decode(), err.decode())
 
 
@@ -186,7 +186,7 @@ async def _run_on_terminal(*args: object, columns: int = 160, **settings: str) -
     )
     os.close(theirs)
     shown = asyncio.get_running_loop().run_in_executor(None, _read_to_end, ours)
-    _, err = await asyncio.wait_for(process.communicate(), 60)
+    _, err = await asyncio.wait_for(process.communicate(), 240)
     out = await shown
     os.close(ours)
     return Done(process.returncode or 0, out.decode(), err.decode())

@@ -43,7 +43,7 @@ async def rules(*args: object, stdin: bytes = b"", **settings: str) -> Done:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(stdin), 60)
+    out, err = await asyncio.wait_for(process.communicate(stdin), 240)
     return Done(process.returncode or 0, out.decode(), err.decode())
 
 

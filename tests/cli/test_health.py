@@ -20,7 +20,7 @@ from runtime.served import until
 async def health(*arguments: str, **environ: str) -> tuple[int, str]:
     """Run the command; return its exit code and its one line."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "decnet_ttp.cli.main", "health", *arguments),
+        *(sys.executable, "-m", "decnet_ttp.cli.main", "health", "--timeout", "60", *arguments),
         env=environ,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -42,7 +42,7 @@ async def serving(settings: Settings) -> AsyncIterator[tuple[Server, list[bool]]
 
     server = Server(settings, name="test")
     run = asyncio.create_task(server.run(ready=ready))
-    await until(lambda: bool(server.address))
+    await until(lambda: bool(server._serving), timeout_s=60)
     yield server, state
     server.request_stop()
     await run
@@ -58,7 +58,7 @@ async def test_ready_service_is_serving_and_unready_one_is_not(tmp_path: Path) -
         async def unready() -> bool:
             return await health(target) == (1, told)
 
-        await until(unready, timeout_s=30)
+        await until(unready, timeout_s=60)
 
 
 async def test_without_target_the_environment_s_own_listener_is_asked() -> None:

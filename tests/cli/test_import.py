@@ -45,7 +45,7 @@ def run(
         env=env,
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

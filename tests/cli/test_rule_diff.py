@@ -113,7 +113,11 @@ async def test_sessions_of_the_input_stream_are_compared(
             for n in range(1_200)
         ]
         await asyncio.gather(
-            *(bus.js.publish(subject, each.encode(), headers=each.headers) for each in envelopes)
+            *(
+                # NATS flushes each to disk before it acknowledges it: the last waits for all.
+                bus.js.publish(subject, each.encode(), timeout=60, headers=each.headers)
+                for each in envelopes
+            )
         )
         await bus.js.publish(subject, b"no envelope")
         await bus.js.publish("attacker.other", Envelope("attacker.other", "x", {}).encode())

@@ -16,9 +16,11 @@ import pytest_asyncio
 from cli.conftest import FakeTagStore
 from cli.rule_command import rules, write_rule
 from decnet_ttp.attack import load_catalogue
+from decnet_ttp.cli.rule_numbers import review_due
 from decnet_ttp.rule_store.vocabulary import Vocabulary
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.v1 import tag_pb2, tagger_service_pb2
+from decnet_ttp.v1.rule_pb2 import Rule
 from matching.builders import command
 from rule_store.serving import serving, until
 from tagger.serving import Stub, serving_tagger
@@ -27,7 +29,7 @@ from tagger.serving import Stub, serving_tagger
 async def tag(stub: Stub, *texts: str) -> None:
     request = tagger_service_pb2.TagEventsRequest()
     request.groups.add(origin_id="o").events.extend(map(command, texts))
-    await call(stub.TagEvents, request, timeout_s=10.0)
+    await call(stub.TagEvents, request, timeout_s=60.0)
 
 
 @pytest_asyncio.fixture
@@ -40,7 +42,7 @@ async def settings(tag_store: FakeTagStore) -> AsyncIterator[dict[str, str]]:
         top = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rules-")))
         folder = top / "ttp"
         folder.mkdir()
-        write_rule(folder, "R1", "zeta", extra=f"next_review: {today + timedelta(days=1)}")
+        write_rule(folder, "R1", "zeta", extra=f"next_review: {today + timedelta(days=9)}")
         write_rule(folder, "R2", "alpha", extra=f"status: experimental\nnext_review: {today}")
         write_rule(folder, "R3", "mid", extra=f"next_review: {today - timedelta(days=9)}")
         write_rule(folder, "R4", "beta")
@@ -82,6 +84,13 @@ async def test_numbers_of_all_taggers_are_added_up(settings: dict[str, str]) -> 
 async def test_order_is_as_asked(settings: dict[str, str], sort: str, order: list[str]) -> None:
     done = await rules("list", "--sort", sort, **settings)
     assert [line.split("\t")[0] for line in done.out.splitlines()[1:]] == order
+
+
+@pytest.mark.parametrize(
+    ("day", "due"), [("2026-03-01", True), ("2026-03-02", False), ("2025-12-31", True), ("", False)]
+)
+def test_a_review_is_due_from_its_day_on(day: str, *, due: bool) -> None:
+    assert review_due(Rule(next_review_date=day), "2026-03-01") is due
 
 
 async def test_rules_whose_review_is_due(settings: dict[str, str]) -> None:

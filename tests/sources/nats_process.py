@@ -38,8 +38,8 @@ class NatsProcess:
             [BINARY, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         file = ports / f"nats-server_{self._process.pid}.ports"
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self._process.poll() is None:
             if file.exists() and (text := file.read_text()):
                 self._port = int(json.loads(text)["nats"][0].rpartition(":")[2])
                 return

@@ -278,10 +278,10 @@ def test_a_line_made_to_exhaust_the_parser_costs_linear_time(tmp_path: Path) -> 
         "1.2.3.4 - " + "[" * 900_000,
         "a " * 450_000,
     )
-    started = time.monotonic()
+    started = time.process_time()
     _, source = read(log)
     assert source.tally.problems["not-a-request"] == 3
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
 
 
 @settings(

@@ -61,7 +61,7 @@ def test_adapter_of_others_is_a_command_with_its_options(third_party: Path, tmp_
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [program, "import", *args], capture_output=True, text=True, check=False, timeout=60
+            [program, "import", *args], capture_output=True, text=True, check=False, timeout=240
         )
 
     shown = run("words", "--help").stdout
