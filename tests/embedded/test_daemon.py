@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from embedded_installation import SUPERVISE, Installation, processes_of, until
+from embedded_installation import DEADLINE_S, SUPERVISE, Installation, processes_of, until
 
 from decnet_ttp.cli.embedded import down, status, up
 from decnet_ttp.embedded import daemon
@@ -21,7 +21,7 @@ def detach(data_dir: Path, reports: list[ChildReport]) -> int:
         (sys.executable, str(SUPERVISE), str(data_dir), "ingest"),
         data_dir,
         on_change=reports.append,
-        timeout_s=30,
+        timeout_s=DEADLINE_S,
     )
 
 
@@ -73,7 +73,7 @@ def test_a_daemon_that_dies_without_a_word_is_noticed(installation: Installation
     """The end of the supervisor's log stands in for its reason."""
     argv = (sys.executable, "-c", "import sys; sys.exit('out of order')")
     with pytest.raises(daemon.DaemonFailedError, match="ended before it was ready") as failure:
-        daemon.start(argv, installation.data_dir, on_change=lambda _: None, timeout_s=30)
+        daemon.start(argv, installation.data_dir, on_change=lambda _: None, timeout_s=DEADLINE_S)
     assert failure.value.log_tail == ("out of order",)
 
 
@@ -81,7 +81,7 @@ def test_a_slow_start_is_not_called_a_failure(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the waiting is over the supervisor goes on, and the message says how to look."""
-    monkeypatch.setenv("FAKE_DELAY_S", "60")
+    monkeypatch.setenv("FAKE_DELAY_S", "600")
     argv = (sys.executable, str(SUPERVISE), str(installation.data_dir), "ingest")
     with pytest.raises(daemon.DaemonFailedError, match="still starting: look with"):
         daemon.start(argv, installation.data_dir, on_change=lambda _: None, timeout_s=0.5)

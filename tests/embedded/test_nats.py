@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The private NATS server on its own."""
 
+import asyncio
 import gc
 import json
 import os
@@ -29,7 +30,7 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
 async def test_a_large_message_is_stored(server: NatsServer) -> None:
     """JetStream takes messages of several megabytes."""
     client = await nats.connect(server.url)
-    stream = client.jetstream()
+    stream = client.jetstream(timeout=60)
     await stream.add_stream(name="S", subjects=["s"])
     await stream.publish("s", b"x" * (7 * 1024 * 1024))
     assert (await stream.stream_info("S")).state.messages == 1
@@ -62,14 +63,23 @@ async def test_the_credential_is_in_a_private_file(server: NatsServer, tmp_path:
 async def test_a_killed_server_comes_back_at_the_same_address(server: NatsServer) -> None:
     """A client survives the crash, and so does every acknowledged message."""
     url = server.url
-    client = await nats.connect(url, reconnect_time_wait=0.05, max_reconnect_attempts=-1)
-    stream = client.jetstream()
+    again = asyncio.Event()
+
+    async def reconnected() -> None:
+        again.set()
+
+    client = await nats.connect(
+        url, reconnect_time_wait=0.05, max_reconnect_attempts=-1, reconnected_cb=reconnected
+    )
+    stream = client.jetstream(timeout=60)
     await stream.add_stream(name="S", subjects=["s"])
     await stream.publish("s", b"1")
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
     assert await server.start() == url
-    await client.flush(10)
+    # A flush in between would wait for an answer on the connection that is lost.
+    async with asyncio.timeout(60):
+        await again.wait()
     assert (await stream.stream_info("S")).state.messages == 1
     await client.close()
 

@@ -49,7 +49,9 @@ async def test_only_the_socket_is_listened_on(server: PostgresServer) -> None:
     assert await ask(server.url, "SHOW listen_addresses") == ""
     assert server.pid is not None
     assert psutil.Process(server.pid).net_connections("inet") == []
-    assert len(psutil.Process(server.pid).net_connections("unix")) == 1
+    postmaster = psutil.Process(server.pid)
+    # It closes its copy of a connection a moment after a backend may have answered on it.
+    until(lambda: len(postmaster.net_connections("unix")) == 1, "one socket is left")
 
 
 def reachable_by_nobody(program: Path) -> bool:
@@ -144,7 +146,7 @@ async def test_a_start_that_is_given_up_leaves_no_initdb_at_work(tmp_path: Path)
             return lock.exists() and "postgres" in {process.name() for process in at_work}
         return False
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_at_work():
             await asyncio.sleep(0.001)
     starting.cancel()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Children that cannot outlive their starter."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -89,7 +90,13 @@ async def test_a_process_in_a_container_with_the_same_mark_is_left_alone() -> No
     mark = {remains.MARK: "fedcba987654"}
     process = Process.spawn(Command((*unshare, *SLEEP), mark))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    until(lambda: children.read_text() or process.returncode is not None, "it has a child")
+
+    def has_child() -> bool:
+        return bool(children.read_text())
+
+    async with asyncio.timeout(60):
+        while not has_child() and process.returncode is None:
+            await asyncio.sleep(0.01)
     if process.returncode is not None:
         pytest.skip("namespaces are not allowed here")
     assert remains.marked_processes("fedcba987654") == [process.pid]

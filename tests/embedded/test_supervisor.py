@@ -4,6 +4,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def shell(name: str, script: str, ready: Callable[[], bool], **other: float) -> 
 async def reports_until(
     supervisor: Supervisor, seen: list[ChildReport], condition: Callable[[ChildReport], bool]
 ) -> ChildReport:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             for report in seen:
                 if condition(report):
@@ -35,26 +36,41 @@ async def reports_until(
             await asyncio.sleep(0.01)
 
 
+@dataclass(frozen=True)
+class ToldBackoff(Backoff):
+    """Keeps what it is asked."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def pause_s(self, failures: int) -> float:
+        """Seconds to wait after this many deaths in a row."""
+        self.asked.append(failures)
+        return super().pause_s(failures)
+
+
 async def test_pauses_grow_and_start_over_after_health(tmp_path: Path) -> None:
     """Quick deaths in a row lengthen the pause; one long life brings back the short one."""
     seen: list[ChildReport] = []
-    supervisor = Supervisor(
-        tmp_path, backoff=Backoff(first_s=0.02, limit_s=1, healthy_s=0.2), on_change=seen.append
-    )
-    runs = tmp_path / "runs"
-    # Lives: two short ones, then a long one, then short again.
-    script = f"echo x >> {runs}; if [ $(wc -l < {runs}) = 3 ]; then sleep 0.4; fi; sleep 0.05"
-    await supervisor.start([shell("c", script, lambda: True)])
+    now = 0.0
+
+    def changed(report: ChildReport) -> None:
+        nonlocal now
+        seen.append(report)
+        # The third life is a long one; the others are short, however slow the machine is.
+        if (report.state, report.restarts) == (ChildState.READY, 2):
+            now += 30.0
+
+    backoff = ToldBackoff(first_s=0.02, limit_s=1, healthy_s=30.0)
+    supervisor = Supervisor(tmp_path, backoff=backoff, on_change=changed, clock=lambda: now)
+    # Long enough to be found ready.
+    await supervisor.start([shell("c", "sleep 0.2", lambda: True)])
     await reports_until(supervisor, seen, lambda r: r.restarts == 4)
     await supervisor.stop()
-    moments = {
-        (r.state, r.restarts): r.since for r in reversed(seen) if r.state is not ChildState.READY
-    }
-    pauses = [
-        moments[ChildState.STARTING, n + 1] - moments[ChildState.WAITING, n] for n in range(4)
-    ]
-    assert pauses[1] > 1.5 * 0.02
-    assert pauses[2] < pauses[1]
+    assert backoff.asked[:4] == [1, 2, 1, 2]
+    waiting = [r.since for r in seen if r.state is ChildState.WAITING]
+    starting = [r.since for r in seen if r.state is ChildState.STARTING and r.pid is None]
+    pauses = [end - begin for begin, end in zip(waiting, starting, strict=False)]
+    assert all(pause > 0.9 * wanted for pause, wanted in zip(pauses, [0.02, 0.04], strict=False))
 
 
 async def test_a_start_that_fails_for_good_says_why(tmp_path: Path) -> None:
@@ -118,5 +134,32 @@ async def test_stop_does_not_wait_for_a_pause(tmp_path: Path) -> None:
     await reports_until(supervisor, seen, lambda r: r.state is ChildState.WAITING)
     began = time.monotonic()
     await supervisor.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
+    assert supervisor.reports[0].state is ChildState.STOPPED
+
+
+async def test_stop_ends_a_probe_that_loses_a_cancellation(tmp_path: Path) -> None:
+    """A client library that passes over the first one does not hold up the end."""
+    asking = asyncio.Event()
+    lost = 0
+
+    async def probe(_pid: int) -> None:
+        nonlocal lost
+        asking.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if lost:
+                raise
+            lost += 1
+            raise NotReady from None
+
+    command = Command(("/bin/sleep", "60"))
+    supervisor = Supervisor(tmp_path, backoff=Backoff(), on_change=lambda _: None)
+    starting = asyncio.create_task(supervisor.start([Child("c", command, probe)]))
+    async with asyncio.timeout(60):
+        await asking.wait()
+        starting.cancel()
+        await supervisor.stop()
+    assert lost == 1
     assert supervisor.reports[0].state is ChildState.STOPPED

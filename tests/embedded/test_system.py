@@ -6,7 +6,11 @@ import importlib.util
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -16,9 +20,9 @@ import pytest
 from embedded_installation import DEADLINE_S, Installation, processes_of, until
 from grpc_health.v1 import health_pb2
 
-from decnet_ttp.embedded import remains, system
+from decnet_ttp.embedded import proc, remains, system
 from decnet_ttp.embedded.errors import NotRunning
-from decnet_ttp.embedded.layout import ChildState, Instance
+from decnet_ttp.embedded.layout import ChildState, Instance, Layout
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ async def write(instance: Instance, value: int) -> None:
     await connection.execute("INSERT INTO kept VALUES ($1)", value)
     await connection.close()
     client = await nats.connect(instance.nats_url)
-    stream = client.jetstream()
+    stream = client.jetstream(timeout=60)
     await stream.add_stream(name="KEPT", subjects=["kept"])
     await stream.publish("kept", str(value).encode())
     await client.close()
@@ -46,7 +50,7 @@ async def kept(instance: Instance) -> tuple[list[int], int]:
     rows = await connection.fetch("SELECT value FROM kept ORDER BY value")
     await connection.close()
     client = await nats.connect(instance.nats_url)
-    messages = (await client.jetstream().stream_info("KEPT")).state.messages
+    messages = (await client.jetstream(timeout=60).stream_info("KEPT")).state.messages
     await client.close()
     return [row["value"] for row in rows], messages
 
@@ -55,13 +59,22 @@ def owner(pid: int) -> str:
     return Path(f"/proc/{pid}").owner()
 
 
+def owners(pids: Iterable[int]) -> set[str]:
+    """Who owns these processes; a backend that ends meanwhile has no owner any more."""
+    found = set()
+    for pid in pids:
+        with suppress(FileNotFoundError):
+            found.add(owner(pid))
+    return found
+
+
 async def serves(target: str) -> bool:
     async with grpc.aio.insecure_channel(target) as channel:
         answer = await channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )(health_pb2.HealthCheckRequest(), timeout=5)
+        )(health_pb2.HealthCheckRequest(), timeout=60)
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
@@ -125,6 +138,7 @@ async def test_a_backend_busy_in_its_work_does_not_keep_postgres_from_coming_bac
     installation.kill("postgres")
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
         await busy
+    connection.terminate()
     assert not before & set(remains.postgres_processes(cluster))
 
 
@@ -221,7 +235,7 @@ async def test_an_ordinary_user_can_run_it(
     installation.env = {"HOME": str(installation.data_dir.parent)}
     installation.up()
     installation.kill("postgres")
-    assert {owner(pid) for pid in processes_of(installation.data_dir)} == {"nobody"}
+    assert owners(processes_of(installation.data_dir)) == {"nobody"}
     assert "postgres stopped None exit 0" in installation.down()
     assert processes_of(installation.data_dir) == []
 
@@ -231,8 +245,8 @@ def test_root_drops_postgres_but_not_its_services(installation: Installation) ->
     if os.geteuid() != 0:
         pytest.skip("about root")
     installation.up()
-    owners = {name: owner(installation.pid(name)) for name in ("postgres", "nats", "ingest")}
-    assert owners == {"postgres": "nobody", "nats": "root", "ingest": "root"}
+    found = {name: owner(installation.pid(name)) for name in ("postgres", "nats", "ingest")}
+    assert found == {"postgres": "nobody", "nats": "root", "ingest": "root"}
 
 
 def test_secrets_are_private(installation: Installation) -> None:
@@ -262,6 +276,36 @@ async def test_down_stops_a_running_instance_and_is_idempotent(installation: Ins
     assert await asyncio.wait_for(reaper, DEADLINE_S) == 0
     assert processes_of(installation.data_dir) == []
     assert not await system.down(installation.data_dir)
+
+
+async def test_down_waits_for_a_supervisor_that_has_not_told_yet_who_it_is(tmp_path: Path) -> None:
+    """Between its lock and its first word a supervisor is no installation that is stopped."""
+    Layout.of(tmp_path).create()
+    program = f"""
+        import fcntl, time
+        held = open({str(Layout.of(tmp_path).lock_file)!r}, "w")
+        fcntl.flock(held, fcntl.LOCK_EX)
+        print("held", flush=True)
+        time.sleep(600)
+    """
+    supervisor = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", textwrap.dedent(program)), stdout=subprocess.PIPE
+    )
+    assert supervisor.stdout is not None
+    assert await supervisor.stdout.readline() == b"held\n"
+    stopping = asyncio.create_task(system.down(tmp_path))
+    assert not (await asyncio.wait({stopping}, timeout=0.3))[0]
+    Instance(
+        data_dir=tmp_path,
+        run_dir=tmp_path / "run",
+        pid=supervisor.pid,
+        pid_ticks=proc.start_ticks(supervisor.pid) or 0,
+        ready=False,
+        started=0.0,
+    ).save()
+    assert await asyncio.wait_for(stopping, DEADLINE_S)
+    assert await supervisor.wait() == -signal.SIGTERM
+    assert Instance.load_last(tmp_path) is None
 
 
 @pytest.mark.faults

@@ -7,13 +7,17 @@ from grpc_health.v1 import health_pb2
 from decnet_ttp.embedded.child import Probe
 from decnet_ttp.embedded.errors import NotReady
 
-_TIMEOUT_S = 1.0
 # Without a pool of its own a new channel would inherit the back-off of the last failure.
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
 
 
-def serving(target: str) -> Probe:
-    """Make a probe that passes when the whole process behind `target` says SERVING."""
+def serving(target: str, *, timeout_s: float = 1.0) -> Probe:
+    """Make a probe that passes when the whole process behind `target` says SERVING.
+
+    Args:
+        target: gRPC target.
+        timeout_s: Seconds until it counts as silent.
+    """
 
     async def probe(_pid: int) -> None:
         async with grpc.aio.insecure_channel(target, options=_OPTIONS) as channel:
@@ -22,7 +26,7 @@ def serving(target: str) -> Probe:
                     "/grpc.health.v1.Health/Check",
                     request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
                     response_deserializer=health_pb2.HealthCheckResponse.FromString,
-                )(health_pb2.HealthCheckRequest(), timeout=_TIMEOUT_S)
+                )(health_pb2.HealthCheckRequest(), timeout=timeout_s)
             except grpc.aio.AioRpcError as error:
                 raise NotReady(error.code().name) from error
         if answer.status != health_pb2.HealthCheckResponse.SERVING:

@@ -19,7 +19,8 @@ def start_ticks(pid: int) -> int | None:
         return None
     # The program's name, second field, may hold spaces and brackets of its own.
     after_name = line.rpartition(")")[2].split()
-    if after_name[0] == "Z":
+    # What has ended stays listed until it is collected.
+    if after_name[0] in {"Z", "X"}:
         return None
     return int(after_name[_START_TIME_FIELD - 3])
 

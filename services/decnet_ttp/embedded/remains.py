@@ -81,7 +81,8 @@ async def end(pids: Iterable[int], *signals: signal.Signals, grace_s: float = _G
     Args:
         pids: Process ids; those that are gone already are passed over.
         signals: What to try first, in this order.
-        grace_s: Seconds to wait after each signal.
+        grace_s: Seconds to wait after each of them; SIGKILL is waited for at least as long as
+            the kernel may need.
 
     Raises:
         PermissionError: A process belongs to another user.
@@ -95,7 +96,8 @@ async def end(pids: Iterable[int], *signals: signal.Signals, grace_s: float = _G
             for handle in handles:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, number)
-            if await _all_ended(handles, grace_s):
+            kernels = number is signal.SIGKILL
+            if await _all_ended(handles, max(grace_s, _GRACE_S) if kernels else grace_s):
                 return
     finally:
         for handle in handles:

@@ -22,6 +22,7 @@ OnChange = Callable[[ChildReport], None]
 # and somebody waits for `up`.
 _FIRST_STARTS = 5
 _UNREADY_GRACE_S = 5.0
+_CANCEL_AGAIN_S = 1.0
 
 
 class Supervisor:
@@ -31,12 +32,21 @@ class Supervisor:
         logs_dir: An existing directory for one log a child.
         backoff: Pauses between restarts.
         on_change: Called with each new state of a child.
+        clock: Seconds from any moment on, which tell how long a child was ready.
     """
 
-    def __init__(self, logs_dir: Path, *, backoff: Backoff, on_change: OnChange) -> None:
+    def __init__(
+        self,
+        logs_dir: Path,
+        *,
+        backoff: Backoff,
+        on_change: OnChange,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._logs_dir = logs_dir
         self._backoff = backoff
         self._on_change = on_change
+        self._clock = clock
         self._lives: dict[asyncio.Task[NoReturn], _Life] = {}
 
     @property
@@ -53,7 +63,7 @@ class Supervisor:
         fresh = {}
         for child in children:
             log_path = self._logs_dir / f"{child.name}.log"
-            life = _Life(child, log_path, self._backoff, self._on_change)
+            life = _Life(child, log_path, self._backoff, self._on_change, self._clock)
             fresh[asyncio.create_task(life.run(), name=child.name)] = life
         self._lives.update(fresh)
         ready = asyncio.create_task(_all_ready(list(fresh.values())))
@@ -74,8 +84,12 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop everything, stage after stage, and wait for the end."""
-        for task in self._lives:
-            task.cancel()
+        # A cancellation that meets a client at work may be lost: asyncio.wait_for of Python 3.11
+        # passes over one that comes together with the answer.
+        while going_on := [task for task in self._lives if not task.done()]:
+            for task in going_on:
+                task.cancel()
+            await asyncio.wait(going_on, timeout=_CANCEL_AGAIN_S)
         await asyncio.gather(*self._lives, return_exceptions=True)
         by_stage = sorted(self._lives.values(), key=lambda life: life.child.stop_stage)
         for _, lives in itertools.groupby(by_stage, key=lambda life: life.child.stop_stage):
@@ -90,13 +104,21 @@ class Supervisor:
 class _Life:
     """All starts of one child."""
 
-    def __init__(self, child: Child, log_path: Path, backoff: Backoff, on_change: OnChange) -> None:
+    def __init__(
+        self,
+        child: Child,
+        log_path: Path,
+        backoff: Backoff,
+        on_change: OnChange,
+        clock: Callable[[], float],
+    ) -> None:
         self.child = child
         self.report = ChildReport(child.name, ChildState.STARTING, None, 0, "", time.time())
         self.first_ready = asyncio.Event()
         self._log_path = log_path
         self._backoff = backoff
         self._on_change = on_change
+        self._clock = clock
         self._process: Process | None = None
 
     async def run(self) -> NoReturn:
@@ -125,12 +147,12 @@ class _Life:
         except TimeoutError:
             await process.stop(self.child.stop_signal, _UNREADY_GRACE_S)
             return False, f"not ready within {self.child.ready_timeout_s:g} s"
-        began = time.monotonic()
+        began = self._clock()
         if ready:
             self._become(ChildState.READY, process.pid)
             self.first_ready.set()
         ended = describe_exit(await process.wait())
-        return ready and time.monotonic() - began >= self._backoff.healthy_s, ended
+        return ready and self._clock() - began >= self._backoff.healthy_s, ended
 
     async def stop(self) -> None:
         process = self._process

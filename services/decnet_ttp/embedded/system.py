@@ -8,13 +8,13 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from decnet_ttp.embedded import proc, remains, services
 from decnet_ttp.embedded.child import Backoff, Child
-from decnet_ttp.embedded.errors import AlreadyRunningError
+from decnet_ttp.embedded.errors import AlreadyRunningError, EmbeddedError
 from decnet_ttp.embedded.layout import ChildReport, Instance, Layout
 from decnet_ttp.embedded.nats import NatsServer
 from decnet_ttp.embedded.postgres import PostgresServer
@@ -22,6 +22,7 @@ from decnet_ttp.embedded.supervisor import Supervisor
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _REMAINS_GRACE_S = 5.0
+_POLL_S = 0.05
 
 
 def _nothing(_: object) -> None:
@@ -79,17 +80,34 @@ async def down(data_dir: Path, *, timeout_s: float = 240.0) -> bool:
         Whether anything was running.
 
     Raises:
+        EmbeddedError: A supervisor does not tell who it is, or is started again and again.
         PermissionError: It belongs to another user.
     """
     layout = Layout.of(data_dir)
-    instance = Instance.load_last(layout.data_dir)
-    was_running = instance is not None and instance.alive
-    if instance is not None and was_running:
-        await remains.end([instance.pid], signal.SIGTERM, grace_s=timeout_s)
-    left = await end_remains(layout)
-    if instance is not None and layout.state_file.exists():
-        _clear(layout, instance.run_dir)
-    return was_running or left
+    was_running = False
+    deadline = time.monotonic() + timeout_s
+    while True:
+        instance = Instance.load_last(layout.data_dir)
+        if instance is not None and instance.alive:
+            was_running = True
+            await remains.end([instance.pid], signal.SIGTERM, grace_s=timeout_s)
+        try:
+            # Under the lock, so that what is ended and cleared is not of one that starts now.
+            with _locked(layout) if layout.lock_file.exists() else nullcontext():
+                left = await end_remains(layout)
+                last = Instance.load_last(layout.data_dir)
+                if last is not None:
+                    _clear(layout, last.run_dir)
+                return was_running or left
+        except AlreadyRunningError:
+            # A supervisor has begun and not told yet who it is, or is at its very end.
+            was_running = True
+        if time.monotonic() > deadline:
+            raise EmbeddedError(
+                f"another process holds {layout.lock_file} and does not end: find it with "
+                f"`fuser {layout.lock_file}`, end it, and run `decnet-ttp down` again"
+            )
+        await asyncio.sleep(_POLL_S)
 
 
 async def end_remains(layout: Layout) -> bool:
