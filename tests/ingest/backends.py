@@ -183,7 +183,7 @@ async def serving(path: Path, *servicers: object) -> AsyncIterator[str]:
         await server.stop(0)
 
 
-async def until(condition: Any, within_s: float = 20.0) -> None:
+async def until(condition: Any, within_s: float = 60.0) -> None:
     """Wait for a condition; fails the test when it does not come true in time."""
     async with asyncio.timeout(within_s):
         while not (await condition() if asyncio.iscoroutinefunction(condition) else condition()):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from decnet_ttp.runtime.bus import connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams
 from decnet_ttp.runtime.config import Settings
 from ingest.backends import Store, Tagger, serving
 from ingest.rig import Rig
@@ -25,5 +25,7 @@ async def rig(nats_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
         settings = Settings(nats_url=nats_url, tag_store=store_target, taggers=(tagger_target,))
         bus = await connect_bus(settings, name="test")
         stack.push_async_callback(bus.close)
-        await ensure_streams(bus.js)
-        yield Rig(bus, settings, tagger, store)
+        # A disk that is slow for a while is no failure of a test.
+        patient = Bus(bus.nc, bus.nc.jetstream(timeout=60.0))
+        await ensure_streams(patient.js)
+        yield Rig(patient, settings, tagger, store)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from decnet_ttp.ingest.backfill import Backfill
@@ -31,12 +32,26 @@ from ingest.backends import Store, Tagger, until
 
 SUBJECT = "attacker.session.ended"
 
+#: Waits longer than any test: what comes back sooner was let go.
+LATE = Schedule(first_s=500.0, longest_s=500.0, limit_s=6_000.0)
+
+
+@dataclass
+class Clock:
+    """The time, and what a test puts it forward by."""
+
+    ahead: timedelta = field(default_factory=timedelta)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
 
 @dataclass
 class Running:
     """The parts of a running ingest."""
 
     consumer: Consumer
+    feed: Feed
     pipeline: Pipeline
     parking: Parking
     letters: DeadLetterBox
@@ -56,7 +71,7 @@ class Rig:
     store: Store
 
     @asynccontextmanager
-    async def consumer(self, ack_wait_s: float = 2.0) -> AsyncIterator[Consumer]:
+    async def consumer(self, ack_wait_s: float = 60.0) -> AsyncIterator[Consumer]:
         """Run a consumer; on leaving it is stopped and has finished."""
         async with self.ingest(ack_wait_s=ack_wait_s) as running:
             yield running.consumer
@@ -65,12 +80,22 @@ class Rig:
     async def ingest(
         self,
         *,
-        ack_wait_s: float = 2.0,
+        ack_wait_s: float = 60.0,
         create_missing: bool = True,
-        schedule: Schedule | None = None,
+        schedule: Schedule = LATE,
         watching: bool = True,
+        clock: Callable[[], datetime] | None = None,
     ) -> AsyncIterator[Running]:
-        """Run all of ingest but its gRPC server; on leaving it is stopped and has finished."""
+        """Run all of ingest but its gRPC server; on leaving it is stopped and has finished.
+
+        Args:
+            ack_wait_s: After this time a message that was not settled comes again, in seconds;
+                half of it is how long a stage is waited for. By default no test is that slow.
+            create_missing: Whether an unknown address becomes an attacker.
+            schedule: When what waits is tried again.
+            watching: Whether what waits is let go when its attacker appears.
+            clock: The time of those who wait.
+        """
         async with AsyncExitStack() as stack:
             channel = await stack.enter_async_context(
                 open_channel(self.settings.tag_store, self.settings)
@@ -80,6 +105,7 @@ class Rig:
                 directory_service_pb2_grpc.DirectoryServiceStub(channel),
                 create_missing=create_missing,
                 clock=time.monotonic,
+                unknown_s=600.0,
             )
             intel = IntelRecords(self.bus)
             tag_store = tag_store_service_pb2_grpc.TagStoreServiceStub(channel)
@@ -89,25 +115,29 @@ class Rig:
             shelf = NatsShelf(self.bus)
             parking = Parking(
                 shelf=shelf,
-                schedule=schedule or Schedule(first_s=60.0, longest_s=60.0, limit_s=600.0),
-                tagger_schedule=Schedule(first_s=60.0, longest_s=60.0, limit_s=6_000.0),
+                schedule=schedule,
+                tagger_schedule=LATE,
                 appeared=directory.who_appeared,
                 taggers_back=dispatcher.room,
                 came_into_reach=dispatcher.came_into_reach,
                 poll_s=0.1,
+                clock=clock or Clock(),
             )
             counters = Counters()
 
-            def consumer(stream: str, durable: str, subjects: Sequence[str]) -> Consumer:
+            def feed(stream: str, durable: str, subjects: Sequence[str]) -> Feed:
+                return Feed(
+                    self.bus,
+                    stream=stream,
+                    durable=durable,
+                    subjects=subjects,
+                    ack_wait_s=ack_wait_s,
+                )
+
+            def consumer(feed: Feed) -> Consumer:
                 return Consumer(
                     bus=self.bus,
-                    feed=Feed(
-                        self.bus,
-                        stream=stream,
-                        durable=durable,
-                        subjects=subjects,
-                        ack_wait_s=ack_wait_s,
-                    ),
+                    feed=feed,
                     pipeline=pipeline,
                     batch_messages=500,
                     max_in_flight=2,
@@ -117,17 +147,27 @@ class Rig:
                     counters=counters,
                 )
 
-            fresh = consumer(EVENTS_STREAM, "test", SUBJECTS)
-            returned = consumer(PARKED_STREAM, "test-parked", DUE_SUBJECTS)
+            feeds = (
+                feed(EVENTS_STREAM, "test", SUBJECTS),
+                feed(PARKED_STREAM, "test-parked", DUE_SUBJECTS),
+            )
+            fresh, returned = map(consumer, feeds)
             stop = asyncio.Event()
             await intel.load(stop)
             work = [dispatcher.follow, fresh.run, returned.run, intel.follow]
             work += [parking.watch] if watching else []
             tasks = [asyncio.create_task(item(stop)) for item in work]
-            await until(lambda: all(item.kinds is not None for item in dispatcher.taggers))
+            await until(
+                lambda: (
+                    all(item.kinds is not None for item in dispatcher.taggers)
+                    # Before that the bus does not know our place in the stream.
+                    and all(feed._subscription is not None for feed in feeds)
+                )
+            )
             try:
                 yield Running(
                     fresh,
+                    feeds[0],
                     pipeline,
                     parking,
                     DeadLetterBox(self.bus, shelf),

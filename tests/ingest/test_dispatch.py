@@ -6,7 +6,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from decnet_ttp.attack import load_catalogue
+from decnet_ttp.ingest import dispatch
 from decnet_ttp.ingest.dispatch import Dispatcher
 from decnet_ttp.runtime.config import Settings
 from ingest.backends import Tagger, serving
@@ -14,8 +17,15 @@ from matching.builders import field, rule
 from tagger.rule_stores import serving_store, until
 from tagger.serving import serving_tagger
 
-#: Well below the time after which a tagger is asked again anyhow.
-SOON_S = 2.5
+#: A tagger is asked again anyhow after the longest time that it lets a question wait.
+AGAIN_S = 30.0
+SOON_S = 25.0
+
+
+@pytest.fixture(autouse=True)
+def _seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask so seldom that what is learned soon was told."""
+    monkeypatch.setattr(dispatch, "_DESCRIBE_KNOWN_S", AGAIN_S)
 
 
 async def test_a_kind_new_to_a_tagger_is_known_without_being_asked_for(tmp_path: Path) -> None:
@@ -29,7 +39,7 @@ async def test_a_kind_new_to_a_tagger_is_known_without_being_asked_for(tmp_path:
         stop = asyncio.Event()
         following = asyncio.create_task(dispatcher.follow(stop))
         (known,) = dispatcher.taggers
-        await until(lambda: dispatcher.ready)
+        await until(lambda: dispatcher.ready, SOON_S)
         assert "email" not in (known.kinds or ())
         for revision, kinds in enumerate((["email"], ["command"], ["command", "email"]), 2):
             script.change(rule("R1", field("subject", pattern="w"), *kinds), revision=revision)
@@ -59,7 +69,7 @@ async def test_a_tagger_that_cannot_tell_is_not_asked_without_end(tmp_path: Path
     ):
         stop = asyncio.Event()
         following = asyncio.create_task(dispatcher.follow(stop))
-        await until(lambda: dispatcher.ready)
+        await until(lambda: dispatcher.ready, SOON_S)
         # Long enough for many questions, were they asked one after another.
         await asyncio.wait((following,), timeout=0.5)
         stop.set()

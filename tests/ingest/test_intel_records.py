@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
-from decnet_ttp.runtime.bus import INTEL_STREAM, Envelope
+import asyncio
+
+import pytest
+
+from decnet_ttp.ingest import intel_records
+from decnet_ttp.runtime.bus import INTEL_PREFIX, INTEL_STREAM, Envelope
 from ingest.backends import until
 from ingest.rig import Rig
 
@@ -40,6 +45,17 @@ async def test_a_verdict_without_a_time_has_that_of_its_message_ever_after(rig: 
         await until(lambda: len(rig.tagger.times) == 3)
     (intel,) = rig.store.tags
     assert rig.tagger.times == [(intel, sent_s)] * 3
+
+
+async def test_a_slow_bus_leaves_no_record_unread(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        await rig.bus.js.publish(f"{INTEL_PREFIX}{number}", b"{}")
+    monkeypatch.setattr(intel_records, "_FETCH_WAIT_S", 0.001)
+    intel = intel_records.IntelRecords(rig.bus)
+    await intel.load(asyncio.Event())
+    assert len(intel._records) == 50
 
 
 async def test_records_survive_a_restart_and_one_is_kept_for_each_attacker(rig: Rig) -> None:

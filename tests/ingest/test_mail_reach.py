@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from decnet_ttp.ingest.parking import Schedule
 from decnet_ttp.runtime.bus import DLQ_STREAM
 from decnet_ttp.v1 import tagger_service_pb2
 from ingest.backends import Tagger, serving, until
-from ingest.rig import Rig, Running
+from ingest.rig import Clock, Rig, Running
 
 
 class MailTagger(Tagger):
@@ -119,8 +120,7 @@ async def test_a_mail_out_of_reach_has_its_other_tags_at_once_and_the_rest_later
 
 async def test_a_mail_comes_back_as_soon_as_its_decoy_comes_into_reach(mails: Mails) -> None:
     """Long before it is due."""
-    late = Schedule(first_s=500.0, longest_s=500.0, limit_s=600.0)
-    async with mails.rig.ingest(create_missing=False, schedule=late) as running:
+    async with mails.rig.ingest(create_missing=False) as running:
         await mails.send("x", "mail-new")
         await until(lambda: running.consumer.counters.parked == 1)
         mails.near.deckies.add("mail-new")
@@ -141,12 +141,14 @@ async def test_a_mail_whose_tagger_is_away_has_its_other_tags_from_another(mails
 
 
 async def test_a_mail_that_stays_out_of_reach_ends_quietly_at_the_limit(mails: Mails) -> None:
-    schedule = Schedule(first_s=0.1, longest_s=0.2, limit_s=1.0)
-    async with mails.rig.ingest(create_missing=False, schedule=schedule) as running:
+    clock = Clock()
+    async with mails.rig.ingest(create_missing=False, schedule=SOON, clock=clock) as running:
         await mails.send("x", "mail-new")
+        await until(lambda: running.consumer.counters.parked >= 3)
+        assert running.consumer.counters.unread_for_good == 0
+        clock.ahead = timedelta(seconds=SOON.limit_s)
         await until(lambda: running.consumer.counters.unread_for_good == 1)
         await until(mails.rig.none_waits)
-        assert running.consumer.counters.unread >= 3
         assert running.consumer.counters.dead_letters == 0
     info = await mails.rig.bus.js.stream_info(DLQ_STREAM)
     assert info.state.messages == 0

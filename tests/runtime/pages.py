@@ -27,7 +27,7 @@ async def read_page(address: str, tls: ssl.SSLContext | None = None) -> Page:
 
     def fetch() -> str:
         url = f"{'https' if tls else 'http'}://{address}/metrics"
-        with urllib.request.urlopen(url, timeout=10, context=tls) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(url, timeout=60, context=tls) as answer:  # noqa: S310 - loopback
             body: bytes = answer.read()
         return body.decode()
 

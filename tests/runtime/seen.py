@@ -39,11 +39,11 @@ async def running(
         async def ready() -> bool:
             return (await read_page(address)).get("decnet_ttp_ready") == {(): 1}
 
-        await until(ready, 30)
+        await until(ready)
         yield address
         request = stop_request(service, requested_by="test")
         await client.publish(request.topic, request.encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await work
     finally:
         work.cancel()
@@ -60,9 +60,9 @@ async def beat_with(client: Client, service: str, name: str, value: int) -> dict
     """Return the first beat in which a figure has a value."""
     beats = await client.subscribe(health_subject(service))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
-                beat = json.loads((await beats.next_msg(timeout=10)).data)
+                beat = json.loads((await beats.next_msg(timeout=60)).data)
                 payload: dict[str, Any] = beat["payload"]
                 if payload.get(name) == value:
                     return payload

@@ -75,7 +75,7 @@ class Served:
         await self.run
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], timeout_s: float = 60.0) -> None:
     """Wait for a condition, and fail after the timeout."""
     async with asyncio.timeout(timeout_s):
         while True:
@@ -124,5 +124,5 @@ async def directory_stub(target: str, settings: Settings | None = None) -> Async
 async def health(channel: grpc.aio.Channel, service: str = "") -> str:
     """Ask the standard health service."""
     stub: Any = health_pb2_grpc.HealthStub(channel)
-    answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
     return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)

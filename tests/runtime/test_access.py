@@ -165,12 +165,12 @@ async def outcome(target: str, settings: Settings) -> list[type[DecnetError] | N
         stub = directory_service_pb2_grpc.DirectoryServiceStub(channel)
         for method, request in ((stub.GetAttacker, ASK), (stub.LinkAttackers, LINK)):
             try:
-                await call(method, request, timeout_s=5)  # type: ignore[arg-type]  # of two kinds
+                await call(method, request, timeout_s=60)  # type: ignore[arg-type]  # of two kinds
                 found.append(None)
             except DecnetError as error:
                 found.append(type(error))
         rules = rule_store_service_pb2_grpc.RuleStoreServiceStub(channel)
-        watch = rules.WatchRules(rule_store_service_pb2.WatchRulesRequest(), timeout=5)
+        watch = rules.WatchRules(rule_store_service_pb2.WatchRulesRequest(), timeout=60)
         try:
             found.extend([None async for _ in watch])
         except grpc.aio.AioRpcError as error:
@@ -220,7 +220,7 @@ async def test_health_is_open_to_all(asking: Settings) -> None:
         open_channel(near(served.server.address), Settings()) as channel,
     ):
         stub: Any = health_pb2_grpc.HealthStub(channel)
-        answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=60)
     assert answer.status in health_pb2.HealthCheckResponse.ServingStatus.values()
 
 

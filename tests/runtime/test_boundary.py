@@ -50,7 +50,7 @@ async def _call(settings: Settings, served: Served, error: BaseException) -> Non
 
     served.directory.answer = fail
     async with directory_stub(settings.listen) as stub:
-        await call(stub.GetAttacker, directory_service_pb2.GetAttackerRequest(), timeout_s=5)
+        await call(stub.GetAttacker, directory_service_pb2.GetAttackerRequest(), timeout_s=60)
 
 
 async def _watch(settings: Settings, served: Served, error: BaseException) -> None:
@@ -60,7 +60,7 @@ async def _watch(settings: Settings, served: Served, error: BaseException) -> No
         stub: Any = rule_store_service_pb2_grpc.RuleStoreServiceStub(channel)
         seen = 0
         try:
-            async for _ in stub.WatchRules(rule_store_service_pb2.WatchRulesRequest(), timeout=5):
+            async for _ in stub.WatchRules(rule_store_service_pb2.WatchRulesRequest(), timeout=60):
                 seen += 1
         except grpc.aio.AioRpcError as failed:
             assert seen == 1
@@ -144,7 +144,7 @@ async def test_method_without_servicer_is_unimplemented(unix: Settings) -> None:
     async with serving(unix), directory_stub(unix.listen) as stub:
         with pytest.raises(errors.UnimplementedError, match="this release does not offer the call"):
             await call(
-                stub.ListAttackers, directory_service_pb2.ListAttackersRequest(), timeout_s=5
+                stub.ListAttackers, directory_service_pb2.ListAttackersRequest(), timeout_s=60
             )
 
 

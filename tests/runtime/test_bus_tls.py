@@ -30,7 +30,7 @@ def port(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -
         stderr=subprocess.DEVNULL,
     ) as server:
         told = made / f"nats-server_{server.pid}.ports"
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not told.is_file() or not told.stat().st_size:
             assert server.poll() is None
             assert time.monotonic() < deadline

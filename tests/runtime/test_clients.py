@@ -35,7 +35,7 @@ async def test_passing_failure_is_tried_again(
 ) -> None:
     async with serving(unix) as served, directory_stub(unix.listen) as stub:
         _fail(served.directory, 3, kind("not now"))
-        answer = await call(stub.GetAttacker, _ASK, timeout_s=5, attempts_s=20)
+        answer = await call(stub.GetAttacker, _ASK, timeout_s=60, attempts_s=60)
         assert answer.attacker.ip == "203.0.113.7"
         assert len(served.directory.asked) == 4
 
@@ -47,7 +47,7 @@ async def test_nothing_is_tried_again_unless_asked_for(
     async with serving(unix) as served, directory_stub(unix.listen) as stub:
         _fail(served.directory, 1, kind("not now"))
         with pytest.raises(kind, match="not now"):
-            await call(stub.GetAttacker, _ASK, timeout_s=5)
+            await call(stub.GetAttacker, _ASK, timeout_s=60)
         assert len(served.directory.asked) == 1
 
 
@@ -71,7 +71,7 @@ async def test_lasting_failure_is_never_tried_again(
     async with serving(unix) as served, directory_stub(unix.listen) as stub:
         _fail(served.directory, 1, kind("for good"))
         with pytest.raises(kind, match="for good"):
-            await call(stub.GetAttacker, _ASK, timeout_s=5, attempts_s=20)
+            await call(stub.GetAttacker, _ASK, timeout_s=60, attempts_s=60)
         assert len(served.directory.asked) == 1
 
 
@@ -83,12 +83,13 @@ async def test_deadline_ends_a_call_and_is_never_tried_again(unix: Settings) -> 
         return ""
 
     async with serving(unix) as served, directory_stub(unix.listen) as stub:
+        await call(stub.GetAttacker, _ASK, timeout_s=60)
         served.directory.answer = hang
         started = time.monotonic()
         with pytest.raises(errors.DeadlineExceededError):
-            await call(stub.GetAttacker, _ASK, timeout_s=0.2, attempts_s=20)
-        assert 0.2 <= time.monotonic() - started < 5
-        assert len(served.directory.asked) == 1
+            await call(stub.GetAttacker, _ASK, timeout_s=2, attempts_s=60)
+        assert 2 <= time.monotonic() - started < 30
+        assert len(served.directory.asked) == 2
 
 
 async def test_retries_end_after_their_time_with_the_last_error(unix: Settings) -> None:
@@ -96,8 +97,8 @@ async def test_retries_end_after_their_time_with_the_last_error(unix: Settings) 
         _fail(served.directory, 1_000_000, errors.UnavailableError("still away", service="x"))
         started = time.monotonic()
         with pytest.raises(errors.UnavailableError, match="still away") as caught:
-            await call(stub.GetAttacker, _ASK, timeout_s=5, attempts_s=0.5)
-        assert time.monotonic() - started < 10
+            await call(stub.GetAttacker, _ASK, timeout_s=60, attempts_s=3)
+        assert time.monotonic() - started < 60
         assert caught.value.metadata == {"service": "x"}
         assert len(served.directory.asked) > 1
 
@@ -122,7 +123,7 @@ async def test_server_at_the_end_of_a_long_way_is_reached() -> None:
         async with await asyncio.start_server(link, "127.0.0.1", 0) as way:
             address = way.sockets[0].getsockname()
             async with directory_stub(f"127.0.0.1:{address[1]}") as stub:
-                answer = await call(stub.GetAttacker, _ASK, timeout_s=5)
+                answer = await call(stub.GetAttacker, _ASK, timeout_s=60)
     assert answer.attacker.ip == "203.0.113.7"
 
 
@@ -130,8 +131,8 @@ async def test_server_that_starts_late_is_waited_for(folder: Path) -> None:
     settings = Settings(listen=f"unix:{folder}/late.sock")
     async with directory_stub(settings.listen) as stub:
         with pytest.raises(errors.UnavailableError):
-            await call(stub.GetAttacker, _ASK, timeout_s=5)
-        waiting = asyncio.ensure_future(call(stub.GetAttacker, _ASK, timeout_s=5, attempts_s=20))
+            await call(stub.GetAttacker, _ASK, timeout_s=60)
+        waiting = asyncio.ensure_future(call(stub.GetAttacker, _ASK, timeout_s=60, attempts_s=60))
         async with serving(settings):
             assert (await waiting).attacker.ip == "203.0.113.7"
 

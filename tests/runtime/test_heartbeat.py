@@ -40,7 +40,7 @@ async def _connection(url: str) -> AsyncIterator[Client]:
 
 
 async def _next(subscription: Any) -> dict[str, Any]:
-    message = await subscription.next_msg(timeout=10)
+    message = await subscription.next_msg(timeout=60)
     beat: dict[str, Any] = json.loads(message.data)
     return beat
 
@@ -123,7 +123,7 @@ async def test_stop_request_ends_a_real_process_in_order(
             request = stop_request("child", requested_by="operator")
             data = json.dumps(request.payload).encode() if form == "payload" else request.encode()
             await client.publish(request.topic, data)
-            output, errors = await asyncio.wait_for(process.communicate(), 20)
+            output, errors = await asyncio.wait_for(process.communicate(), 60)
     finally:
         if process.returncode is None:
             process.kill()
@@ -155,7 +155,7 @@ async def test_service_serves_and_stops_while_nats_is_away(unix: Settings) -> No
 
             await until(is_serving)
         server.request_stop()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             await run
 
 
@@ -179,7 +179,7 @@ async def test_beats_and_ear_come_back_with_nats(unix: Settings, tmp_path: Path)
             await client.publish(
                 control_subject("test"), stop_request("test", requested_by="t").encode()
             )
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await run
     finally:
         server.request_stop()
@@ -194,5 +194,5 @@ async def test_wrong_password_does_not_end_the_service(unix: Settings, nats_url:
     run = asyncio.create_task(server.run(ready=_ready))
     await until(lambda: server._serving is True)
     server.request_stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await run

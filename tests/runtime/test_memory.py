@@ -60,5 +60,5 @@ async def test_looks_until_it_is_stopped() -> None:
             stop.set()
         return 0
 
-    await asyncio.wait_for(Trimming(period_s=0.001, resident=resident).run(stop), 5)
+    await asyncio.wait_for(Trimming(period_s=0.001, resident=resident).run(stop), 60)
     assert looks == 3

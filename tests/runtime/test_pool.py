@@ -20,6 +20,7 @@ from decnet_ttp.core.errors import (
 )
 from decnet_ttp.embedded.postgres import PostgresServer
 from decnet_ttp.runtime.pool import Pool, driver_errors
+from runtime.served import until
 
 
 async def reach(database_url: str) -> None:
@@ -71,7 +72,7 @@ async def test_errors_that_callers_act_on_are_ours(
     with pytest.raises(expected) as raised:
         await fail(pool, sqlstate)
     assert sqlstate not in str(raised.value)
-    assert await pool.ready()
+    await until(pool.ready)
 
 
 async def test_other_errors_stay_what_they_are(pool: Pool) -> None:
@@ -108,11 +109,11 @@ async def test_it_opens_once_the_server_answers(tmp_path: Path) -> None:
     opening = asyncio.create_task(pool.keep_open(stop))
     try:
         await server.start()
-        await asyncio.wait_for(pool.wait_opened(), 60.0)
-        assert await pool.ready()
+        await asyncio.wait_for(pool.wait_opened(), 120.0)
+        await until(pool.ready)
     finally:
         stop.set()
-        await asyncio.wait_for(opening, 10.0)
+        await asyncio.wait_for(opening, 60.0)
         await pool.close()
         await server.stop()
 
@@ -125,4 +126,4 @@ async def test_waiting_for_a_server_ends_when_asked(tmp_path: Path) -> None:
     done, _ = await asyncio.wait((waiting,), timeout=0.3)
     assert not done
     stop.set()
-    await asyncio.wait_for(waiting, 10.0)
+    await asyncio.wait_for(waiting, 60.0)

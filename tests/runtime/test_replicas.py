@@ -36,6 +36,6 @@ async def test_calls_go_on_over_connections_that_reached_their_age(
     ):
         for number in range(6):
             request = directory_service_pb2.GetAttackerRequest(ip=f"192.0.2.{number}")
-            answer = await stub.GetAttacker(request, timeout=5)
+            answer = await stub.GetAttacker(request, timeout=60)
             assert answer.attacker.ip == request.ip
     assert len(peers) > 1

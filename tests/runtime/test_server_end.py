@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ CHILD = Path(__file__).with_name("served_child.py")
 async def _child(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(CHILD), f"unix:{folder}/s.sock", str(folder)),
+        env={**os.environ, "DECNET_TTP_GRACE_S": "120"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -39,7 +41,7 @@ async def _child(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def _said(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return (await process.stdout.readline()).decode().rstrip()
 
 
@@ -62,7 +64,7 @@ async def test_signal_ends_a_service_in_order(folder: Path, number: signal.Signa
             return await health(channel) == "SERVING"
 
         await until(is_serving)
-        in_flight = asyncio.ensure_future(call(stub.GetAttacker, _get("slow"), timeout_s=20))
+        in_flight = asyncio.ensure_future(call(stub.GetAttacker, _get("slow"), timeout_s=120))
         assert await _said(process) == "call in flight"
 
         process.send_signal(number)
@@ -76,7 +78,7 @@ async def test_signal_ends_a_service_in_order(folder: Path, number: signal.Signa
         async def refuses() -> bool:
             async with directory_stub(target) as late:
                 try:
-                    await call(late.GetAttacker, _get("late"), timeout_s=5)
+                    await call(late.GetAttacker, _get("late"), timeout_s=60)
                 except UnavailableError:
                     return True
             return False
@@ -103,7 +105,7 @@ async def test_signal_ends_a_service_in_order(folder: Path, number: signal.Signa
 async def test_failed_task_ends_the_process_with_an_error(folder: Path) -> None:
     (folder / "fail").touch()
     async with _child(folder) as process:
-        _, errors = await asyncio.wait_for(process.communicate(), 20)
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1
     assert b"ValueError: broken task" in errors
 
@@ -117,7 +119,7 @@ async def test_killed_service_gives_unavailable_and_its_successor_takes_the_sock
         async with _child(folder) as first:
             assert await _said(first) == "task runs"
             in_flight = asyncio.ensure_future(
-                call(stub.GetAttacker, _get("slow"), timeout_s=20, attempts_s=0)
+                call(stub.GetAttacker, _get("slow"), timeout_s=120, attempts_s=0)
             )
             assert await _said(first) == "call in flight"
             first.kill()
@@ -127,7 +129,7 @@ async def test_killed_service_gives_unavailable_and_its_successor_takes_the_sock
         (folder / "drain").touch()
         async with _child(folder) as second:
             assert await _said(second) == "task runs"
-            answer = await call(stub.GetAttacker, _get("again"), timeout_s=5, attempts_s=20)
+            answer = await call(stub.GetAttacker, _get("again"), timeout_s=60, attempts_s=60)
             assert answer.attacker.ip == "again"
             second.terminate()
-            assert await asyncio.wait_for(second.wait(), 20) == 0
+            assert await asyncio.wait_for(second.wait(), 60) == 0

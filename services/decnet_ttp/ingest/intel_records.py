@@ -94,12 +94,11 @@ class IntelRecords:
         """Read what is there now, waiting for a bus that is away."""
         while not stop.is_set():
             try:
-                await self._read(stop, until_end=True)
+                if await self._read(stop, until_end=True):
+                    return
             except (nats.errors.Error, OSError) as error:
                 _log.debug("intel records away", extra={"error": type(error).__name__})
                 await asyncio.sleep(1.0)
-            else:
-                return
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Read what other replicas keep, until the stop."""
@@ -116,7 +115,11 @@ class IntelRecords:
                 _log.debug("intel records away", extra={"error": type(error).__name__})
                 await asyncio.sleep(1.0)
 
-    async def _read(self, stop: asyncio.Event, *, until_end: bool) -> None:
+    async def _read(self, stop: asyncio.Event, *, until_end: bool) -> bool:
+        """Read on; returns whether all was read that was there when it began.
+
+        Less comes when the bus is slow, and when a record is replaced after it was counted.
+        """
         info = await self._bus.js.add_consumer(
             INTEL_STREAM,
             ConsumerConfig(
@@ -135,11 +138,12 @@ class IntelRecords:
                     messages: list[Any] = await feed.fetch(_FETCH, timeout=_FETCH_WAIT_S)
                 except TimeoutError:
                     if until_end:
-                        return
+                        return False
                     continue
                 left -= len(messages)
                 for message in messages:
                     self._take(message)
+            return left <= 0
         finally:
             if self._bus.nc.is_connected:
                 await feed.unsubscribe()

@@ -137,6 +137,7 @@ class Parking:
         self._taggers_back = taggers_back
         self._poll_s = poll_s
         self._came_into_reach = came_into_reach
+        self._reached: set[str] = set()
         self._clock = clock
 
     async def park_unknown(self, delivery: Delivery, ips: Sequence[str]) -> bool:
@@ -219,10 +220,14 @@ class Parking:
         if room := self._taggers_back():
             keys = await self._shelf.keys(FOR_TAGGER)
             await self._shelf.release(keys[: min(room, _RELEASED_AT_ONCE)])
-        if deckies := self._came_into_reach():
+        # They are told once, so they are kept until all that waits for them was let go.
+        self._reached |= self._came_into_reach()
+        if self._reached:
             keys = await self._shelf.keys(FOR_ARTIFACT)
-            keys = [key for key in keys if key.split(".")[1] in deckies]
+            keys = [key for key in keys if key.split(".")[1] in self._reached]
             await self._shelf.release(keys[:_RELEASED_AT_ONCE])
+            if len(keys) <= _RELEASED_AT_ONCE:
+                self._reached.clear()
         by_address: dict[str, list[str]] = {}
         for key in await self._shelf.keys(_FOR_ADDRESS):
             address = key.split(".")[1]
