@@ -19,8 +19,9 @@ import asyncpg
 from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.embedded.layout import load_instance
 from decnet_ttp.ingest.lag import read_lag
-from decnet_ttp.runtime.bus import TTP_STREAM, Bus, connect_bus
+from decnet_ttp.runtime.bus import Bus, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import TTP_STREAM
 from decnet_ttp.tag_store.database import SCHEMA
 
 DURABLE = "decnet-ttp-ingest"

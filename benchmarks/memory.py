@@ -19,7 +19,7 @@ import psutil
 
 from benchmarks.installation import DURABLE, Installation
 from benchmarks.real_logs import repeat
-from decnet_ttp.runtime.bus import EVENTS_STREAM
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 
 BYTES = int(os.environ.get("DECNET_TTP_BENCH_BYTES", "2000000000"))
 SECONDS = float(os.environ.get("DECNET_TTP_BENCH_SECONDS", "inf"))

@@ -9,8 +9,9 @@ import pytest
 
 from attribution.observing import START_S, message
 from decnet_ttp.attribution.app import run
-from decnet_ttp.runtime.bus import connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 from runtime.pages import read_page
 from runtime.seen import MARK, beat_with, logged, running
 

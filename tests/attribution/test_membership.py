@@ -22,8 +22,9 @@ from decnet_ttp.attribution.membership import MembershipFollower
 from decnet_ttp.attribution.revisits import LOOKS_S, Revisits
 from decnet_ttp.attribution.store import Store
 from decnet_ttp.core.errors import UnavailableError
-from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 
 TOGETHER, OTHER, ELSEWHERE = UUID(int=99), UUID(int=98), UUID(int=97)
 

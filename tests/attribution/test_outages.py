@@ -13,9 +13,10 @@ from decnet_ttp.attribution.directory import stub_identity
 from decnet_ttp.core.errors import DecnetError
 from decnet_ttp.embedded.nats import NatsServer
 from decnet_ttp.embedded.postgres import PostgresServer
-from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, connect_bus
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 from decnet_ttp.v1 import attribution_service_pb2 as pb
 from decnet_ttp.v1.attribution_service_pb2_grpc import AttributionServiceStub
 

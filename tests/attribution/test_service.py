@@ -29,9 +29,10 @@ from decnet_ttp.attribution.primitives import Registry
 from decnet_ttp.attribution.store import Store
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
 from decnet_ttp.embedded.nats import NatsServer
-from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus
 from decnet_ttp.runtime.clients import call
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 from decnet_ttp.v1 import attribution_service_pb2 as pb
 from decnet_ttp.v1.attribution_service_pb2_grpc import AttributionServiceStub
 

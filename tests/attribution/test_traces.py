@@ -12,8 +12,9 @@ import pytest
 from attribution.observing import message
 from attribution.process import DEADLINE_S
 from decnet_ttp.attribution import app as attribution
-from decnet_ttp.runtime.bus import connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 from decnet_ttp.tag_store import app as tag_store
 from runtime.collector import collecting
 from runtime.seen import MARK, running

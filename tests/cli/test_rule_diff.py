@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from cli.rule_command import command_row, rules, write_rows, write_rule
-from decnet_ttp.runtime.bus import Envelope, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Envelope, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 
 SHIPPED = Path(__file__).parents[2] / "rules"
 

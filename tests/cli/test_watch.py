@@ -18,8 +18,9 @@ import pytest_asyncio
 from decnet_ttp.attack import Catalogue, load_catalogue
 from decnet_ttp.cli.watch import _Names
 from decnet_ttp.embedded.nats import NatsServer
-from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 from decnet_ttp.v1.directory_service_pb2 import Attacker
 
 ATTACKER = "6a7f3a4e-0a3b-5a52-93a5-6f0c3f1f7b11"

@@ -18,15 +18,14 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from decnet_ttp.embedded.nats import _find_binary
-from decnet_ttp.runtime.bus import (
+from decnet_ttp.runtime.bus import Bus, connect_bus
+from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import (
     EVENTS_STREAM,
     INGEST_DURABLE,
     MAX_PAYLOAD_BYTES,
-    Bus,
-    connect_bus,
     ensure_streams,
 )
-from decnet_ttp.runtime.config import Settings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 

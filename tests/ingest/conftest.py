@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 from ingest.backends import Store, Tagger, serving
 from ingest.rig import Rig
 

@@ -24,9 +24,10 @@ from decnet_ttp.ingest.parking import Parking, Schedule
 from decnet_ttp.ingest.pipeline import Pipeline
 from decnet_ttp.ingest.shelf import DUE_SUBJECTS, NatsShelf
 from decnet_ttp.ingest.supersession import Supersession
-from decnet_ttp.runtime.bus import EVENTS_STREAM, PARKED_STREAM, Bus, Envelope
+from decnet_ttp.runtime.bus import Bus, Envelope
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import EVENTS_STREAM, PARKED_STREAM
 from decnet_ttp.v1 import directory_service_pb2_grpc, tag_store_service_pb2_grpc
 from ingest.backends import Store, Tagger, until
 

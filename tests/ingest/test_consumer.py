@@ -9,7 +9,7 @@ from decnet_ttp.core.addresses import attacker_uuid
 from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.ingest import dead_letters
 from decnet_ttp.ingest.feed import Feed
-from decnet_ttp.runtime.bus import DLQ_STREAM, EVENTS_STREAM
+from decnet_ttp.runtime.streams import DLQ_STREAM, EVENTS_STREAM
 from ingest.backends import until
 from ingest.rig import SUBJECT, Rig
 

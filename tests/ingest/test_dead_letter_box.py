@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from decnet_ttp.core.errors import InvalidArgumentError, NotFoundError
-from decnet_ttp.runtime.bus import EVENTS_STREAM
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 from decnet_ttp.v1 import ingest_service_pb2 as pb
 from ingest.backends import until
 from ingest.rig import SUBJECT, Rig, Running

@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.directory_update import DirectoryUpdate
 from decnet_ttp.ingest.inputs.catalogue import input_for
-from decnet_ttp.runtime.bus import DLQ_STREAM
+from decnet_ttp.runtime.streams import DLQ_STREAM
 from decnet_ttp.sources.cowrie import CowrieSource
 from decnet_ttp.v1.attacker_fact_pb2 import FactKind
 from ingest.backends import until

@@ -8,7 +8,8 @@ import asyncio
 import pytest
 
 from decnet_ttp.ingest import intel_records
-from decnet_ttp.runtime.bus import INTEL_PREFIX, INTEL_STREAM, Envelope
+from decnet_ttp.runtime.bus import Envelope
+from decnet_ttp.runtime.streams import INTEL_PREFIX, INTEL_STREAM
 from ingest.backends import until
 from ingest.rig import Rig
 

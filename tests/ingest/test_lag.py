@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from decnet_ttp.ingest.lag import read_lag
-from decnet_ttp.runtime.bus import EVENTS_STREAM
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 from ingest.backends import until
 from ingest.rig import Rig
 

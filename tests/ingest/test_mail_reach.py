@@ -19,7 +19,7 @@ from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.ingest.batch import TaggerRequests
 from decnet_ttp.ingest.mail_reach import MailReach, best_of_each
 from decnet_ttp.ingest.parking import Schedule
-from decnet_ttp.runtime.bus import DLQ_STREAM
+from decnet_ttp.runtime.streams import DLQ_STREAM
 from decnet_ttp.v1 import tagger_service_pb2
 from ingest.backends import Tagger, serving, until
 from ingest.rig import Clock, Rig, Running

@@ -17,7 +17,7 @@ from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.ingest.breaker import Breaker
 from decnet_ttp.ingest.delivery import WAITS, Delivery
 from decnet_ttp.ingest.parking import Parking, Schedule, address_token, people_address
-from decnet_ttp.runtime.bus import DLQ_STREAM
+from decnet_ttp.runtime.streams import DLQ_STREAM
 from decnet_ttp.v1 import ingest_service_pb2 as pb
 from ingest.backends import until
 from ingest.rig import LATE, Clock, Rig

@@ -19,8 +19,9 @@ import orjson
 import pytest
 
 from decnet_ttp.embedded.nats import NatsServer
-from decnet_ttp.runtime.bus import TTP_STREAM, Bus, connect_bus
+from decnet_ttp.runtime.bus import Bus, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import TTP_STREAM
 from decnet_ttp.v1 import rule_pb2
 from decnet_ttp.v1 import rule_store_service_pb2 as pb
 from decnet_ttp.v1 import rule_store_service_pb2_grpc as pb_grpc

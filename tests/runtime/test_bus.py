@@ -20,18 +20,9 @@ from hypothesis import strategies as st
 from nats.js.errors import ServerError
 
 from decnet_ttp.embedded.nats import NatsServer
-from decnet_ttp.runtime.bus import (
-    DLQ_STREAM,
-    EVENTS_STREAM,
-    TTP_STREAM,
-    Bus,
-    BusRefusedError,
-    Envelope,
-    EnvelopeError,
-    connect_bus,
-    ensure_streams,
-)
+from decnet_ttp.runtime.bus import Bus, BusRefusedError, Envelope, EnvelopeError, connect_bus
 from decnet_ttp.runtime.config import Settings, SettingsError
+from decnet_ttp.runtime.streams import DLQ_STREAM, EVENTS_STREAM, TTP_STREAM, ensure_streams
 from runtime.served import until
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

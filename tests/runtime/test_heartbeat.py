@@ -20,11 +20,11 @@ import pytest
 from nats.aio.client import Client
 
 from decnet_ttp.embedded.nats import NatsServer
-from decnet_ttp.runtime.bus import stream_configs
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.heartbeat import control_subject, health_subject, stop_request
 from decnet_ttp.runtime.server import Server
+from decnet_ttp.runtime.streams import stream_configs
 from runtime.served import health, until
 
 CHILD = Path(__file__).with_name("served_child.py")

@@ -13,9 +13,10 @@ import pytest
 from decnet_ttp.ingest import app as ingest
 from decnet_ttp.rule_store import app as rule_store
 from decnet_ttp.runtime import otel
-from decnet_ttp.runtime.bus import Envelope, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Envelope, connect_bus
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.server import Server
+from decnet_ttp.runtime.streams import ensure_streams
 from decnet_ttp.runtime.tracing import call_metadata, carrier, enabled, span
 from decnet_ttp.tag_store import app as tag_store
 from decnet_ttp.tag_store import relay

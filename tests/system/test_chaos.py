@@ -27,7 +27,8 @@ from benchmarks.cowrie_logs import sample_commands
 from benchmarks.installation import Installation
 from benchmarks.real_logs import real_logs
 
-from decnet_ttp.runtime.bus import DLQ_STREAM, PARKED_STREAM, Bus, Envelope
+from decnet_ttp.runtime.bus import Bus, Envelope
+from decnet_ttp.runtime.streams import DLQ_STREAM, PARKED_STREAM
 from decnet_ttp.sources.protocol import load
 
 SECONDS = float(os.environ.get("DECNET_TTP_CHAOS_SECONDS", "30"))

@@ -12,8 +12,9 @@ import grpc
 import pytest
 
 from decnet_ttp.core.addresses import attacker_uuid
-from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 from decnet_ttp.v1 import (
     scope_pb2,
     tag_store_service_pb2,

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.cowrie_logs import command_heavy, write
 from benchmarks.installation import DURABLE, Installation
 
-from decnet_ttp.runtime.bus import EVENTS_STREAM
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 
 pytestmark = [pytest.mark.system, pytest.mark.faults, pytest.mark.timeout(600)]
 

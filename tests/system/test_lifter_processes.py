@@ -17,8 +17,9 @@ from decnet_ttp.core.addresses import attacker_uuid
 from decnet_ttp.ingest.lag import read_lag
 from decnet_ttp.rule_store.loader import load_pack
 from decnet_ttp.rule_store.vocabulary import Vocabulary
-from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 from decnet_ttp.tagger.lifter import ENTRY_POINT_GROUP, load_lifters
 from decnet_ttp.v1 import scope_pb2, tag_store_service_pb2, tag_store_service_pb2_grpc
 from system.every_kind import identity_of, messages

@@ -19,18 +19,16 @@ from benchmarks.installation import DURABLE
 from nats.js.errors import NotFoundError
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from decnet_ttp.runtime.bus import (
+from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus
+from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import (
     DLQ_STREAM,
     EVENTS_STREAM,
     INTEL_STREAM,
     PARKED_STREAM,
     TTP_STREAM,
-    Bus,
-    Envelope,
-    connect_bus,
     ensure_streams,
 )
-from decnet_ttp.runtime.config import Settings
 from system.spread import Spread
 from system.test_lifter_processes import LIFTERS
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from benchmarks.installation import Installation
 
-from decnet_ttp.runtime.bus import DLQ_STREAM, Envelope
+from decnet_ttp.runtime.bus import Envelope
+from decnet_ttp.runtime.streams import DLQ_STREAM
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 

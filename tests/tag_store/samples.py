@@ -12,8 +12,9 @@ import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from decnet_ttp.runtime.bus import TTP_STREAM, connect_bus
+from decnet_ttp.runtime.bus import connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import TTP_STREAM
 from decnet_ttp.tag_store.adjustments import AdjustmentRow
 from decnet_ttp.v1 import (
     directory_service_pb2_grpc,

@@ -12,8 +12,9 @@ import pytest_asyncio
 from nats.js.api import StreamConfig
 
 from decnet_ttp.core.errors import UnavailableError
-from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams
+from decnet_ttp.runtime.bus import Bus, connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.streams import ensure_streams
 from decnet_ttp.tag_store import relay as relay_module
 from decnet_ttp.tag_store.announcements import OutboxRow, envelopes
 from decnet_ttp.tag_store.database import Database

@@ -19,13 +19,14 @@ from decnet_ttp.attribution.queries import Queries
 from decnet_ttp.attribution.servicer import AttributionServicer
 from decnet_ttp.attribution.store import Store
 from decnet_ttp.attribution.suspicion import Suspicion
-from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams_until_done
+from decnet_ttp.runtime.bus import Bus, connect_bus
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.database import asyncpg_dsn
 from decnet_ttp.runtime.outbox import OutboxRelay
 from decnet_ttp.runtime.pacing import unless_stopped
 from decnet_ttp.runtime.server import Server
+from decnet_ttp.runtime.streams import ensure_streams_until_done
 from decnet_ttp.v1.attribution_service_pb2_grpc import add_AttributionServiceServicer_to_server
 from decnet_ttp.v1.directory_service_pb2_grpc import DirectoryServiceStub
 

@@ -17,8 +17,9 @@ from decnet_ttp.attribution.batch import Place
 from decnet_ttp.attribution.intake import Incoming, Intake
 from decnet_ttp.attribution.observations import SUBJECT_PREFIX, to_micros
 from decnet_ttp.core.errors import DecnetError
-from decnet_ttp.runtime.bus import EVENTS_STREAM, Bus
+from decnet_ttp.runtime.bus import Bus
 from decnet_ttp.runtime.pacing import pause
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 from decnet_ttp.runtime.tracing import span
 
 DURABLE = "attribution"

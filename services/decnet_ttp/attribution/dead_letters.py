@@ -9,7 +9,7 @@ from nats.js import JetStreamContext
 from nats.js.api import Header
 
 from decnet_ttp.attribution.observations import to_datetime
-from decnet_ttp.runtime.bus import EVENTS_STREAM
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 
 _TIMEOUT_S = 10.0
 

@@ -12,8 +12,9 @@ from decnet_ttp.attribution.consumer import DURABLE
 from decnet_ttp.attribution.database import Database
 from decnet_ttp.attribution.intake import Tally
 from decnet_ttp.core.errors import UnavailableError
-from decnet_ttp.runtime.bus import EVENTS_STREAM, Bus
+from decnet_ttp.runtime.bus import Bus
 from decnet_ttp.runtime.figures import Family, Figure, by_label, counter, gauge
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 
 _PARKED = "SELECT count(*) FROM parked"
 _OUTBOX = "SELECT count(*) FROM outbox"

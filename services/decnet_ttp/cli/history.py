@@ -13,7 +13,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from decnet_ttp.cli.tail import Tail
 from decnet_ttp.ingest.inputs.catalogue import input_for
-from decnet_ttp.runtime.bus import EVENTS_STREAM, Envelope, EnvelopeError
+from decnet_ttp.runtime.bus import Envelope, EnvelopeError
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 
 if TYPE_CHECKING:
     from decnet_ttp.runtime.bus import Bus

@@ -236,7 +236,7 @@ def _import(source: Source, paths: tuple[str, ...], work: _Import) -> int:
 async def _publish(
     messages: Iterator[Upstream], counts: Published, work: _Import, progress: Progress
 ) -> None:
-    from decnet_ttp.runtime.bus import EVENTS_STREAM, INGEST_DURABLE
+    from decnet_ttp.runtime.streams import EVENTS_STREAM, INGEST_DURABLE
     from decnet_ttp.sources.backlog import Backlog
     from decnet_ttp.sources.publish import Publisher
 

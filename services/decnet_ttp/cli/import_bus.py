@@ -40,7 +40,8 @@ async def open_bus(settings: Settings, deadline_s: float) -> AsyncIterator[Bus]:
 async def _open(settings: Settings, deadline_s: float) -> Bus:
     import nats.errors
 
-    from decnet_ttp.runtime.bus import BusRefusedError, connect_bus, ensure_streams_until_done
+    from decnet_ttp.runtime.bus import BusRefusedError, connect_bus
+    from decnet_ttp.runtime.streams import ensure_streams_until_done
 
     bus = None
     try:

@@ -192,7 +192,7 @@ async def _follow(
     counts: Published,
     tally: Tally,
 ) -> None:
-    from decnet_ttp.runtime.bus import EVENTS_STREAM, INGEST_DURABLE
+    from decnet_ttp.runtime.streams import EVENTS_STREAM, INGEST_DURABLE
     from decnet_ttp.sources.backlog import Backlog, BacklogStuckError
     from decnet_ttp.sources.follow import follow
     from decnet_ttp.sources.publish import Publisher, PublishUnacknowledgedError

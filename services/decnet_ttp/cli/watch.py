@@ -87,7 +87,7 @@ async def _follow(
     from nats.js.errors import NotFoundError
 
     from decnet_ttp.cli.tail import Tail
-    from decnet_ttp.runtime.bus import TTP_STREAM
+    from decnet_ttp.runtime.streams import TTP_STREAM
 
     place = _without_credentials(settings.nats_url)
     async with AsyncExitStack() as stack:

@@ -22,17 +22,16 @@ from decnet_ttp.ingest.servicer import IngestServicer
 from decnet_ttp.ingest.shelf import DUE_SUBJECTS, NatsShelf
 from decnet_ttp.ingest.submission import Submission
 from decnet_ttp.ingest.supersession import Supersession
-from decnet_ttp.runtime.bus import (
-    EVENTS_STREAM,
-    INGEST_DURABLE,
-    PARKED_STREAM,
-    Bus,
-    connect_bus,
-    ensure_streams_until_done,
-)
+from decnet_ttp.runtime.bus import Bus, connect_bus
 from decnet_ttp.runtime.clients import open_channel
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.server import Server
+from decnet_ttp.runtime.streams import (
+    EVENTS_STREAM,
+    INGEST_DURABLE,
+    PARKED_STREAM,
+    ensure_streams_until_done,
+)
 from decnet_ttp.v1 import (
     directory_service_pb2_grpc,
     ingest_service_pb2_grpc,

@@ -19,7 +19,8 @@ from decnet_ttp.ingest.consumer import origin_of
 from decnet_ttp.ingest.inputs.catalogue import SUBJECTS, input_for
 from decnet_ttp.ingest.pipeline import Outcome, Pipeline
 from decnet_ttp.ingest.supersession import Supersession
-from decnet_ttp.runtime.bus import EVENTS_STREAM, Bus, Envelope, EnvelopeError
+from decnet_ttp.runtime.bus import Bus, Envelope, EnvelopeError
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 from decnet_ttp.v1 import ingest_service_pb2 as pb
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from decnet_ttp.ingest.feed import Feed
 from decnet_ttp.ingest.inputs.catalogue import input_for
 from decnet_ttp.ingest.parking import Parking
 from decnet_ttp.ingest.pipeline import Outcome, Pipeline
-from decnet_ttp.runtime.bus import PARKED_STREAM, Bus, Envelope, EnvelopeError
+from decnet_ttp.runtime.bus import Bus, Envelope, EnvelopeError
+from decnet_ttp.runtime.streams import PARKED_STREAM
 from decnet_ttp.runtime.tracing import span
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ from decnet_ttp.ingest.dead_letters import DETAIL, LAST_ATTEMPT, REASON, Reason
 from decnet_ttp.ingest.delivery import ATTEMPTS, FIRST_ATTEMPT, ORIGIN_SEQUENCE, ORIGIN_SUBJECT
 from decnet_ttp.ingest.inputs.catalogue import input_for
 from decnet_ttp.ingest.shelf import NatsShelf
-from decnet_ttp.runtime.bus import DLQ_STREAM, EVENTS_STREAM, Bus
+from decnet_ttp.runtime.bus import Bus
 from decnet_ttp.runtime.paging import decode_token as read_token
 from decnet_ttp.runtime.paging import encode_token, page_limit, request_arguments
+from decnet_ttp.runtime.streams import DLQ_STREAM, EVENTS_STREAM
 from decnet_ttp.v1 import ingest_service_pb2 as pb
 
 if TYPE_CHECKING:

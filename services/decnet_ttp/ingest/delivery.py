@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from decnet_ttp.runtime.bus import EVENTS_STREAM
+from decnet_ttp.runtime.streams import EVENTS_STREAM
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg

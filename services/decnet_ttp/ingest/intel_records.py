@@ -22,7 +22,8 @@ from decnet_ttp.ingest.batch import Upstream
 from decnet_ttp.ingest.fan_out import Sink
 from decnet_ttp.ingest.fields import uuid_text
 from decnet_ttp.ingest.inputs.intel import INTEL_ENRICHED, timed, write_verdict
-from decnet_ttp.runtime.bus import INTEL_PREFIX, INTEL_STREAM, Bus
+from decnet_ttp.runtime.bus import Bus
+from decnet_ttp.runtime.streams import INTEL_PREFIX, INTEL_STREAM
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg

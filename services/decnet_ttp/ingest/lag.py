@@ -13,7 +13,8 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from decnet_ttp.core.errors import UnavailableError
-from decnet_ttp.runtime.bus import DLQ_STREAM, EVENTS_STREAM, PARKED_STREAM, Bus
+from decnet_ttp.runtime.bus import Bus
+from decnet_ttp.runtime.streams import DLQ_STREAM, EVENTS_STREAM, PARKED_STREAM
 
 
 @dataclass(frozen=True, slots=True)

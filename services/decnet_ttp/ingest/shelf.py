@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import orjson
 from nats.js.errors import APIError, NotFoundError
 
-from decnet_ttp.runtime.bus import PARKED_STREAM, Bus
+from decnet_ttp.runtime.bus import Bus
 from decnet_ttp.runtime.config import SettingsError
+from decnet_ttp.runtime.streams import PARKED_STREAM
 
 #: A waiting message stands on the first subject; when it is due, NATS puts it on the second.
 _WAITING = "parked.ttp.wait."

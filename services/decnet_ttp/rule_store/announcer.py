@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import Final
 
 from decnet_ttp.rule_store.database import Database
-from decnet_ttp.runtime.bus import connect_bus, ensure_streams_until_done
+from decnet_ttp.runtime.bus import connect_bus
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.outbox import OutboxRelay
 from decnet_ttp.runtime.pacing import unless_stopped
+from decnet_ttp.runtime.streams import ensure_streams_until_done
 
 _SUBJECTS: Final = "ttp.rule.>"
 _IDLE_S: Final = 1.0

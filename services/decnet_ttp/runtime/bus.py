@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""NATS: the streams, the envelope, and a connection that comes back."""
+"""NATS: the envelope, and a connection that comes back."""
 
 from __future__ import annotations
 
@@ -14,41 +14,15 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import nats
-import nats.errors
 import orjson
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, Header, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BadRequestError, NotFoundError, ServerError
+from nats.js.api import Header
 
 from decnet_ttp.runtime.certificates import bus_trust
 from decnet_ttp.runtime.config import Settings, SettingsError
 
-EVENTS_STREAM = "DECNET_EVENTS"
-TTP_STREAM = "DECNET_TTP"
-DLQ_STREAM = "DECNET_TTP_DLQ"
-PARKED_STREAM = "DECNET_TTP_PARKED"
-INTEL_STREAM = "DECNET_TTP_INTEL"
-
-EVENTS_SUBJECTS = ("attacker.>", "identity.>", "credential.>", "campaign.>", "email.>", "canary.>")
-TTP_SUBJECTS = ("ttp.>", "attribution.>")
-DLQ_SUBJECTS = ("dlq.ttp.>",)
-PARKED_SUBJECTS = ("parked.ttp.>",)
-#: Durable consumer of the input stream that all replicas of ingest share.
-INGEST_DURABLE = "decnet-ttp-ingest"
-#: Subject of an attacker's last intel record, before its UUID.
-INTEL_PREFIX = "intel.ttp."
-
-#: Largest message the bus carries, in bytes; the server's max_payload must be at least this.
-MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
-
-#: Within this time a second publish of the same Nats-Msg-Id is dropped by the server, in seconds.
-DUPLICATE_WINDOW_S = 120.0
-
 ENVELOPE_VERSION = 1
-
-_DAY_S = 86_400.0
 
 #: What the server says to a wrong user or password, in lower case.
 _REFUSED = "authorization violation"
@@ -61,12 +35,6 @@ _UNTRUSTED_TEXT = (
 )
 
 _PLAIN_USER = re.compile(r"[A-Za-z0-9_-]+")
-
-#: NATS reserves the bound of each stream and refuses one beyond its disk with this code.
-_INSUFFICIENT_STORAGE = 10047
-_SMALLEST_STREAM_BYTES = 16 * 1024 * 1024
-#: Most that the intel records take, in bytes.
-_INTEL_BYTES = 256 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -282,114 +250,3 @@ async def connect_bus(
         reconnected_cb=on_reconnect,
     )
     return Bus(client, client.jetstream(publish_async_max_pending=pending))
-
-
-def stream_configs(settings: Settings) -> list[StreamConfig]:
-    """Return the streams.
-
-    What came in and what went out is dropped by age and size. What could not be tagged never is:
-    a full stream refuses more, and the messages stay where they were. What waits has no bound of
-    its own, since NATS would drop the oldest for it: a share of the input of some days.
-    """
-    limits: dict[str, Any] = {
-        "retention": RetentionPolicy.LIMITS,
-        "storage": StorageType.FILE,
-        "duplicate_window": DUPLICATE_WINDOW_S,
-    }
-    age_s = settings.events_max_age_days * _DAY_S
-    size = settings.events_max_bytes
-    return [
-        StreamConfig(
-            name=EVENTS_STREAM,
-            subjects=list(EVENTS_SUBJECTS),
-            max_age=age_s,
-            max_bytes=size,
-            max_msg_size=MAX_PAYLOAD_BYTES,
-            **limits,
-        ),
-        StreamConfig(
-            name=TTP_STREAM,
-            subjects=list(TTP_SUBJECTS),
-            max_age=age_s,
-            max_bytes=size,
-            # Announcements come in batches; a thousand of them are flushed to disk once.
-            allow_atomic=True,
-            **limits,
-        ),
-        StreamConfig(
-            name=DLQ_STREAM,
-            subjects=list(DLQ_SUBJECTS),
-            max_bytes=size,
-            discard=DiscardPolicy.NEW,
-            **limits,
-        ),
-        StreamConfig(
-            name=PARKED_STREAM,
-            subjects=list(PARKED_SUBJECTS),
-            allow_msg_schedules=True,
-            **{**limits, "retention": RetentionPolicy.WORK_QUEUE},
-        ),
-        StreamConfig(
-            name=INTEL_STREAM,
-            subjects=[f"{INTEL_PREFIX}*"],
-            max_bytes=min(size, _INTEL_BYTES),
-            max_msgs_per_subject=1,
-            **limits,
-        ),
-    ]
-
-
-async def _add_stream(js: JetStreamContext, config: StreamConfig) -> None:
-    """Create a stream; a disk too small for its bound gets a smaller bound, down to 16 MiB.
-
-    The smaller bound is half of what there is room for, so that the streams after it find some.
-    """
-    wanted = config.max_bytes
-    while True:
-        try:
-            await js.add_stream(config)
-        except ServerError as error:
-            size = config.max_bytes or 0
-            if error.err_code != _INSUFFICIENT_STORAGE or size < 2 * _SMALLEST_STREAM_BYTES:
-                raise
-            config = config.evolve(max_bytes=size // 2)
-        else:
-            if config.max_bytes != wanted:
-                config = config.evolve(max_bytes=(config.max_bytes or 0) // 2)
-                await js.update_stream(config)
-            _log.info(
-                "stream created", extra={"stream": config.name, "max_bytes": config.max_bytes}
-            )
-            return
-
-
-async def ensure_streams(js: JetStreamContext, settings: Settings | None = None) -> None:
-    """Create the streams that are missing; those that stand are left as their operator set them.
-
-    Raises:
-        nats.errors.Error: NATS is away or has no JetStream.
-    """
-    for config in stream_configs(settings or Settings()):
-        name = config.name or ""
-        try:
-            await js.stream_info(name)
-        except NotFoundError:
-            try:
-                await _add_stream(js, config)
-            except BadRequestError:
-                # Another process made it in between; what it made is what counts.
-                await js.stream_info(name)
-
-
-async def ensure_streams_until_done(
-    js: JetStreamContext, settings: Settings, stop: asyncio.Event | None = None
-) -> None:
-    """As ensure_streams, waiting for a NATS that is still starting."""
-    while stop is None or not stop.is_set():
-        try:
-            await ensure_streams(js, settings)
-        except (nats.errors.Error, OSError) as error:
-            _log.info("bus not ready yet", extra={"error": type(error).__name__})
-            await asyncio.sleep(0.2)
-        else:
-            return

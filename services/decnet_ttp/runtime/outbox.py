@@ -20,9 +20,10 @@ from nats.js.api import Header
 
 from decnet_ttp.core.errors import DecnetError
 from decnet_ttp.runtime import tracing
-from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, TTP_STREAM, Envelope
+from decnet_ttp.runtime.bus import Envelope
 from decnet_ttp.runtime.pacing import pause
 from decnet_ttp.runtime.published import published_ids
+from decnet_ttp.runtime.streams import DUPLICATE_WINDOW_S, TTP_STREAM
 
 _BATCH = 500
 _RETRY_S = 1.0

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from decnet_ttp.attack.loader import load_catalogue
-from decnet_ttp.runtime.bus import Bus, connect_bus, ensure_streams_until_done
+from decnet_ttp.runtime.bus import Bus, connect_bus
 from decnet_ttp.runtime.config import Settings, SettingsError
 from decnet_ttp.runtime.server import Server
+from decnet_ttp.runtime.streams import ensure_streams_until_done
 from decnet_ttp.tag_store.adjusting_rules import AdjustingRules
 from decnet_ttp.tag_store.adjustments import Adjustments
 from decnet_ttp.tag_store.announcement_limit import AnnouncementLimit, forget_minutes

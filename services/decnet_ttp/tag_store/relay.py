@@ -23,8 +23,9 @@ import nats.js.errors
 
 from decnet_ttp.core.errors import AbortedError, ResourceExhaustedError, UnavailableError
 from decnet_ttp.runtime import tracing
-from decnet_ttp.runtime.bus import DUPLICATE_WINDOW_S, TTP_STREAM, Bus
+from decnet_ttp.runtime.bus import Bus
 from decnet_ttp.runtime.published import published_ids
+from decnet_ttp.runtime.streams import DUPLICATE_WINDOW_S, TTP_STREAM
 from decnet_ttp.tag_store.announcements import OutboxRow, envelopes
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.figures import Tally
