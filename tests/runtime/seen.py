@@ -42,8 +42,11 @@ async def running(
         await until(ready)
         yield address
         request = stop_request(service, requested_by="test")
-        await client.publish(request.topic, request.encode())
         async with asyncio.timeout(60):
+            # A request that comes before the service listens for any is not heard.
+            while not work.done():
+                await client.publish(request.topic, request.encode())
+                await asyncio.wait((work,), timeout=1)
             await work
     finally:
         work.cancel()

@@ -288,7 +288,7 @@ def test_a_line_made_to_exhaust_the_parser_costs_linear_time(tmp_path: Path) -> 
     max_examples=100,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.lists(

@@ -79,7 +79,7 @@ LINES = st.one_of(
     max_examples=150,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(LINES, max_size=30))
 def test_no_input_ends_the_reading(tmp_path: Path, lines: list[bytes]) -> None:

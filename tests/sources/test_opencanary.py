@@ -160,7 +160,7 @@ FIELDS = ["USERNAME", "PASSWORD", "PATH", "CMD", "ARGS", "FILENAME", "OPCODE", "
     max_examples=150,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.lists(
