@@ -61,6 +61,10 @@ async def database_url(postgres: PostgresServer) -> AsyncIterator[str]:
     try:
         await admin.execute(f'CREATE DATABASE "{name}"')
         yield postgres.url_of(name)
+        # FORCE waits 5 s for what it ends, which a slow machine may need more than.
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = $1", name
+        )
         await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
         await admin.close()

@@ -30,8 +30,9 @@ def _disable(**members: Any) -> pb.SetRuleStateRequest:
     return request
 
 
-def _in(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)
+def _soon() -> datetime:
+    """A moment that is still to come when a request naming it arrives, on a slow machine too."""
+    return datetime.now(UTC) + timedelta(seconds=2)
 
 
 async def test_migrating_twice_and_at_once_is_harmless(database: Database) -> None:
@@ -45,6 +46,7 @@ async def test_migrating_twice_and_at_once_is_harmless(database: Database) -> No
 
 
 async def test_a_state_is_answered_streamed_and_listed(store: Store) -> None:
+    asked = datetime.now(UTC)
     async with watching(store) as watch:
         answer = await store.stub.SetRuleState(_disable())
         await until(lambda: len(watch.changes) == 1)
@@ -55,7 +57,7 @@ async def test_a_state_is_answered_streamed_and_listed(store: Store) -> None:
         "noise",
         "ann",
     )
-    assert abs((state.set_time.ToDatetime(UTC) - _in(0)).total_seconds()) < 5
+    assert asked <= state.set_time.ToDatetime(UTC) <= datetime.now(UTC)
     listed = await store.stub.ListRules(pb.ListRulesRequest())
     assert listed.rules[0].state == state
 
@@ -88,7 +90,7 @@ async def test_a_state_outlives_the_store_and_an_edit(
 
 async def test_a_state_reverts_by_itself_and_that_is_noted(store: Store) -> None:
     async with watching(store) as watch:
-        await store.stub.SetRuleState(_disable(expire_time=_in(0.4)))
+        await store.stub.SetRuleState(_disable(expire_time=_soon()))
         await until(lambda: len(watch.changes) == 2)
         modes = [change.upserted.state.mode for change in watch.changes]
         assert modes == [rule_pb2.RULE_MODE_DISABLED, rule_pb2.RULE_MODE_ENABLED]
@@ -100,7 +102,7 @@ async def test_a_state_that_ran_out_while_no_store_ran_is_reverted_at_the_start(
     folder: Path, vocabulary: Vocabulary, open_plane: OpenPlane, through: Database | None
 ) -> None:
     async with serve(folder, vocabulary, open_plane=open_plane, database=through) as first:
-        due = _in(0.3)
+        due = _soon()
         await first.stub.SetRuleState(_disable(expire_time=due))
     await until(lambda: datetime.now(UTC) > due)
     async with serve(folder, vocabulary, open_plane=open_plane, database=through) as second:
@@ -213,7 +215,7 @@ async def test_one_scope_is_cleared_alone_or_all_together(store: Store) -> None:
 
 async def test_a_scoped_state_reverts_alone(store: Store) -> None:
     await store.stub.SetRuleState(_scoped(decky_id="decky-1"))
-    due = _disable(expire_time=_in(0.4), scope=rule_pb2.StateScope(network="192.0.2.7"))
+    due = _disable(expire_time=_soon(), scope=rule_pb2.StateScope(network="192.0.2.7"))
     await store.stub.SetRuleState(due)
     assert len(store.book.rule("R0001").scoped_states) == 2
     await until(lambda: len(store.book.rule("R0001").scoped_states) == 1)

@@ -15,7 +15,7 @@ from decnet_ttp.embedded.postgres import PostgresServer
 from decnet_ttp.v1 import rule_pb2
 from decnet_ttp.v1 import rule_store_service_pb2 as pb
 from decnet_ttp.v1 import rule_store_service_pb2_grpc as pb_grpc
-from rule_store.process import OPTIONS, rule_store_process, wait_until_serving
+from rule_store.process import DEADLINE_S, OPTIONS, rule_store_process, wait_until_serving
 
 
 async def test_the_service_serves_keeps_states_and_ends_with_open_watches(
@@ -26,6 +26,8 @@ async def test_the_service_serves_keeps_states_and_ends_with_open_watches(
         "LISTEN": socket_path,
         "RULES_DIR": str(sound_rules),
         "DATABASE_URL": database_url,
+        # Longer than the test waits: whoever had to be cut off at its end is found out.
+        "GRACE_S": str(2 * DEADLINE_S),
     }
     async with (
         rule_store_process(**settings) as process,
@@ -51,14 +53,14 @@ async def test_the_service_serves_keeps_states_and_ends_with_open_watches(
             rule_pb2.RULE_MODE_ENABLED,
         ]
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
 
 
 async def test_without_a_rules_directory_it_does_not_start(
     tmp_path: Path, socket_path: str
 ) -> None:
     async with rule_store_process(LISTEN=socket_path, RULES_DIR=str(tmp_path)) as process:
-        _, err = await asyncio.wait_for(process.communicate(), 20)
+        _, err = await asyncio.wait_for(process.communicate(), DEADLINE_S)
         assert process.returncode == 1
         assert b"point DECNET_TTP_RULES_DIR at a directory that has a folder named ttp" in err
 
@@ -81,7 +83,7 @@ async def test_it_waits_for_a_database_that_is_away_at_the_start(
         health = health_pb2_grpc.HealthStub(channel)
         stub = pb_grpc.RuleStoreServiceStub(channel)
         asked = health_pb2.HealthCheckRequest()
-        answer = await health.Check(asked, wait_for_ready=True, timeout=20)
+        answer = await health.Check(asked, wait_for_ready=True, timeout=DEADLINE_S)
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.ListRules(pb.ListRulesRequest())
@@ -97,7 +99,7 @@ async def test_it_waits_for_a_database_that_is_away_at_the_start(
         finally:
             await server.stop()
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ async def test_settings_that_do_not_go_together_end_the_start(
     settings: dict[str, str], told: bytes, socket_path: str
 ) -> None:
     async with rule_store_process(LISTEN=socket_path, **settings) as process:
-        _, err = await asyncio.wait_for(process.communicate(), 20)
+        _, err = await asyncio.wait_for(process.communicate(), DEADLINE_S)
         assert process.returncode == 1
         assert told in err
 

@@ -39,22 +39,29 @@ def test_each_of_two_thousand_rules_is_loaded_once_and_one_edit_loads_and_compil
     monkeypatch.setattr(rule_directory, "load_rule", counting)
     # Seen from later on, so that the stamps of the files just written prove their content.
     directory = RuleDirectory(folder, vocabulary, wall_clock=lambda: time.time() + 10.0)
+    began = time.process_time()
     first = directory.refresh()
+    whole_s = time.process_time() - began
     assert first is not None
     assert (len(first.upserted), first.orphaned) == (RULES, ())
     assert len(set(loaded)) == len(loaded) == RULES
     assert directory.refresh() is None
+    messages = {each.rule_id: each for each in first.upserted}
     before = RulePack.compile(first.upserted)
 
-    loaded.clear()
-    edit(folder / "R10500.yaml")
-    began = time.process_time()
-    changes = directory.refresh()
-    assert changes is not None
-    (rule,) = changes.upserted
-    others = [each for each in first.upserted if each.rule_id != rule.rule_id]
-    after = RulePack.compile([*others, rule], before)
-    took = time.process_time() - began
-    fresh = [i for i, each in after.rules.items() if each.tree is not before.rules[i].tree]
-    assert (loaded, fresh) == (["R10500"], ["R10500"])
-    assert took <= 0.5
+    took_s = []
+    for rule_id in ("R10500", "R10501", "R10502"):
+        loaded.clear()
+        edit(folder / f"{rule_id}.yaml")
+        began = time.process_time()
+        changes = directory.refresh()
+        assert changes is not None
+        messages |= {each.rule_id: each for each in changes.upserted}
+        after = RulePack.compile(messages.values(), before)
+        took_s.append(time.process_time() - began)
+        fresh = [i for i, each in after.rules.items() if each.tree is not before.rules[i].tree]
+        assert (loaded, fresh) == ([rule_id], [rule_id])
+        before = after
+    # Against the load of all, so that a slow machine is slow at both; the collector of garbage
+    # may come into one of the edits.
+    assert min(took_s) <= whole_s / 5

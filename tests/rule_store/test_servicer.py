@@ -14,7 +14,7 @@ from decnet_ttp.rule_store.revisions import RevisionLog
 from decnet_ttp.rule_store.vocabulary import Vocabulary
 from decnet_ttp.v1 import rule_pb2
 from decnet_ttp.v1 import rule_store_service_pb2 as pb
-from rule_store.serving import Store, until, watching
+from rule_store.serving import DEADLINE_S, Store, until, watching
 from rule_store.serving import serving as serve
 
 
@@ -164,7 +164,7 @@ async def test_a_slow_watcher_is_cut_off_and_delays_nobody(
             assert quick.error is None
             assert store.log.watcher_count == 1
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await asyncio.wait_for(_read_to_the_end(slow), 10)
+            await asyncio.wait_for(_read_to_the_end(slow), DEADLINE_S)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -19,7 +19,7 @@ from decnet_ttp.v1 import rule_store_service_pb2 as pb
 OPTIONS = [("grpc.default_authority", "localhost")]
 
 
-async def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
     """Return once a condition holds; fail when it does not in time."""
     async with asyncio.timeout(deadline_s):
         while not condition():

@@ -32,7 +32,8 @@ from tagger.rule_stores import OPTIONS, ScriptedStore, serving_store, until
 from tagger.serving import Stub, serving_tagger
 
 WHOAMI = rule("R1", field("command_text", pattern="whoami"))
-TIMEOUT_S = 10.0
+#: Costs nothing when all is well; machines that run tests are slow at times.
+TIMEOUT_S = 60.0
 
 
 @pytest_asyncio.fixture
@@ -130,14 +131,15 @@ async def test_a_place_too_old_leads_to_a_snapshot(
 
 
 async def test_a_batch_in_flight_finishes_on_the_rules_it_began_with(
-    catalogue: Catalogue,
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lifters = [RuleEngine()]
     follower = RuleFollower(None, lifters, catalogue)  # type: ignore[arg-type]  # never called
     follower.rules = follower.rules.changed([WHOAMI], (), lifters, catalogue)
     evaluation = Evaluation(lifters, attack_release="enterprise-v17.1")
-    # Long enough that the loop gets its turn many times within the batch.
-    events = [command("whoami " + "x" * 20_000) for _ in range(4_000)]
+    # However quick the machine is, the loop gets its turn many times within the batch.
+    monkeypatch.setattr("decnet_ttp.tagger.evaluation._MAX_HOLD_S", -1.0)
+    events = [command("whoami") for _ in range(4_000)]
     tagging = asyncio.create_task(evaluation.tag(batch(*events), follower.rules))
     await asyncio.sleep(0)
     assert not tagging.done()
@@ -191,7 +193,8 @@ async def test_describe_waits_for_other_kinds_than_the_caller_knows(
         assert answer == changed
 
 
-async def test_the_end_of_a_tagger_answers_who_waits_for_a_change(catalogue: Catalogue) -> None:
+def waited_for(catalogue: Catalogue) -> tuple[TaggerServicer, RuleFollower]:
+    """Return a servicer over a follower that a test changes by hand."""
     lifters = [RuleEngine()]
     follower = RuleFollower(None, lifters, catalogue)  # type: ignore[arg-type]  # never called
     follower.loaded = True
@@ -201,6 +204,36 @@ async def test_the_end_of_a_tagger_answers_who_waits_for_a_change(catalogue: Cat
         evaluation=Evaluation(lifters, attack_release="enterprise-v17.1"),
         attack_release="enterprise-v17.1",
     )
+    return servicer, follower
+
+
+async def test_a_change_right_after_the_look_at_the_kinds_is_not_missed(
+    catalogue: Catalogue,
+) -> None:
+    servicer, follower = waited_for(catalogue)
+    request = tagger_service_pb2.DescribeTaggerRequest()
+    first = await servicer.DescribeTagger(request, None)  # type: ignore[arg-type] # not looked at
+    request.known_kinds_digest = first.kinds_digest
+    request.wait_duration.FromSeconds(30)
+    mail = rule("R1", field("from_domain", equals=["example.org"]), "email")
+
+    def change() -> None:
+        follower.rules = follower.rules.changed([mail], (), [RuleEngine()], catalogue)
+        follower._wake_who_waits()
+
+    waiting = asyncio.create_task(
+        servicer.DescribeTagger(request, None)  # type: ignore[arg-type] # not looked at
+    )
+    # Both in one turn of the loop: the look, then the change.
+    asyncio.get_running_loop().call_soon(change)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert waiting.done()
+    assert (await waiting).kinds_digest != first.kinds_digest
+
+
+async def test_the_end_of_a_tagger_answers_who_waits_for_a_change(catalogue: Catalogue) -> None:
+    servicer, _ = waited_for(catalogue)
     request = tagger_service_pb2.DescribeTaggerRequest()
     answer = await servicer.DescribeTagger(request, None)  # type: ignore[arg-type] # not looked at
     request.known_kinds_digest = answer.kinds_digest
@@ -310,7 +343,7 @@ async def test_health_answers_while_a_large_batch_runs(
             tagging = asyncio.ensure_future(
                 call(Stub(channel).TagEvents, batch(*events), timeout_s=60.0)
             )
-            slowest_s, answers = 0.0, 0
+            slowest_s, answers, batch_began = 0.0, 0, time.monotonic()
             while not tagging.done():
                 began = time.monotonic()
                 assert await status() == serving
@@ -318,7 +351,8 @@ async def test_health_answers_while_a_large_batch_runs(
                 answers += 1
             assert len((await tagging).groups[0].tags) > 0
             assert answers >= 3
-            assert slowest_s < 2.0
+            # A slow machine is slow at both.
+            assert slowest_s < max(2.0, (time.monotonic() - batch_began) / 2)
         process.terminate()
         assert await asyncio.wait_for(process.wait(), TIMEOUT_S) == 0
     finally:

@@ -311,7 +311,9 @@ class PostgresServer:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NotReady from error
         finally:
-            await connection.close(timeout=_PROBE_TIMEOUT_S)
+            # It answered: that a slow machine takes its time over the farewell is no fault.
+            with suppress(OSError, TimeoutError):
+                await connection.close(timeout=_PROBE_TIMEOUT_S)
 
 
 def _owner_name() -> str:

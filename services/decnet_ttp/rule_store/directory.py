@@ -62,6 +62,18 @@ class _Stamp(NamedTuple):
     size: int
     inode: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Stamp:
+        return cls(status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def _stamp_of(path: Path) -> _Stamp | None:
+    """Return the stamp of a file; None when it is not there."""
+    try:
+        return _Stamp.of(path.stat())
+    except OSError:
+        return None
+
 
 @dataclass(slots=True)
 class _File:
@@ -153,9 +165,8 @@ class RuleDirectory:
         path = self.folder / name
         data_changed = False
         try:
-            status = path.stat()
-            stamp = _Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
-            age = self.wall_clock() - status.st_mtime
+            stamp = _Stamp.of(path.stat())
+            age = self.wall_clock() - stamp.modified_ns / 1e9
             known = self._files.get(name)
             if known is not None:
                 known.missing_since = None
@@ -177,7 +188,8 @@ class RuleDirectory:
             known.stamp = stamp
             return
         outcome = load_rule(path, data, self.vocabulary)
-        if outcome.rule is None and 0 <= age < SETTLE_S:
+        if outcome.rule is None and (0 <= age < SETTLE_S or _stamp_of(path) != stamp):
+            # Still being written, maybe since we looked at its age.
             self.unsettled = True
             return
         self._take(name, stamp, outcome)

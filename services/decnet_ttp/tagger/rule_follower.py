@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import grpc
 
@@ -60,9 +60,14 @@ class RuleFollower:
         self._outage = Outage(_log, "rule-store")
         self._swapped = asyncio.Event()
 
-    async def changed(self) -> None:
-        """Return when the rules in force may be others than now."""
-        await self._swapped.wait()
+    def changed(self) -> Awaitable[object]:
+        """Return what ends when the rules in force may be others than at this call."""
+        return self._swapped.wait()
+
+    def _wake_who_waits(self) -> None:
+        """End every wait so far; whoever waits from now on waits for the next change."""
+        self._swapped.set()
+        self._swapped = asyncio.Event()
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Follow until the stop."""
@@ -135,6 +140,4 @@ class RuleFollower:
         self.revision = message.revision
         self.epoch = message.epoch
         self.loaded = self.loaded or message.snapshot
-        # Whoever waits from now on waits for the next change.
-        self._swapped.set()
-        self._swapped = asyncio.Event()
+        self._wake_who_waits()
