@@ -102,7 +102,6 @@ async def run(settings: Settings) -> None:
                 Supersession(tag_store, await _rule_store(stack, settings), dispatcher),
             ),
         )
-        opened = asyncio.Event()
         figures = Figures(bus, durable=INGEST_DURABLE, counters=counters, dispatcher=dispatcher)
         server = Server(
             settings,
@@ -118,13 +117,12 @@ async def run(settings: Settings) -> None:
         async def consume(stop: asyncio.Event) -> None:
             await ensure_streams_until_done(bus.js, settings, stop)
             await intel.load(stop)
-            opened.set()
             async with asyncio.TaskGroup() as group:
                 for task in (consumer.run, parked.run, parking.watch, intel.follow):
                     group.create_task(task(stop))
 
         async def ready() -> bool:
-            return opened.is_set() and bus.nc.is_connected and dispatcher.ready
+            return consumer.opened and parked.opened and bus.nc.is_connected and dispatcher.ready
 
         await server.run(ready=ready, tasks=[consume, dispatcher.follow])
 

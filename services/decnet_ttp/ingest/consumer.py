@@ -113,6 +113,10 @@ class Consumer:
         parking: Where messages wait whose attacker is unknown; None: they become dead letters.
         counters: Shared with another consumer of this process.
         clock: Seconds since the epoch.
+
+    Attributes:
+        counters: What was done so far.
+        opened: Whether the durable consumer stands, so that its lag can be asked for.
     """
 
     def __init__(
@@ -140,6 +144,7 @@ class Consumer:
         self._clock = clock
         self._returned = feed.stream == PARKED_STREAM
         self.counters = counters or Counters()
+        self.opened = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until the stop, then finish and acknowledge what is held."""
@@ -169,6 +174,7 @@ class Consumer:
                 _log.info("consumer not ready yet", extra={"error": type(error).__name__})
                 await asyncio.sleep(0.2)
             else:
+                self.opened = True
                 return
 
     async def _next_batch(self) -> list[Msg]:
