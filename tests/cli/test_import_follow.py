@@ -169,7 +169,8 @@ async def test_bus_that_goes_away_is_waited_for(
 ) -> None:
     log = tmp_path / "cowrie.json"
     log.touch()
-    process = start(log, "--closed-only", "--deadline", "1")
+    # Within the deadline it has to connect and to make the streams, too.
+    process = start(log, "--closed-only", "--deadline", "10")
     append(log, session(1))
     await until(nats, {"s1"})
     nats.kill()
