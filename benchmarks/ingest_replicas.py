@@ -77,7 +77,7 @@ async def _second_replica(
         if task is not None:
             task.cancel()
         process.terminate()
-        await asyncio.to_thread(process.wait, 30)
+        await asyncio.to_thread(process.wait, 120)
 
 
 async def import_with_two(
@@ -93,17 +93,21 @@ async def import_with_two(
 
     Raises:
         RuntimeError: The import failed.
-        TimeoutError: It did not come to rest in three minutes.
+        TimeoutError: It did not come to rest in time.
     """
     installation = Installation(root / name, ENVIRON)
-    await asyncio.to_thread(installation.up)
     try:
+        await asyncio.to_thread(installation.up)
         async with _second_replica(installation, root / f"{name}.sock", killed_every_s) as killed:
             began = time.monotonic()
             importing = installation.start("import", "cowrie", log)
-            if await asyncio.to_thread(importing.wait, 180):
-                raise RuntimeError("the import failed")
-            await installation.settle(180)
+            try:
+                if await asyncio.to_thread(importing.wait, 400):
+                    raise RuntimeError("the import failed")
+            finally:
+                importing.kill()
+                importing.wait()
+            await installation.settle(400)
             took_s = time.monotonic() - began
         tags = await asyncio.to_thread(installation.json, "tags", "--limit", "0")
         announced = await installation.announcements()

@@ -154,7 +154,7 @@ class Installation:
             expected = (info.state.subjects or {}).get(subject, 0)
             feed = await bus.js.subscribe(subject, stream=TTP_STREAM, ordered_consumer=True)
             for _ in range(expected):
-                message = await feed.next_msg(timeout=10)
+                message = await feed.next_msg(timeout=60)
                 payloads.append(json.loads(message.data)["payload"])
         finally:
             await bus.close()

@@ -27,8 +27,8 @@ _OPTIONS = [
     ("grpc.default_authority", "localhost"),
     ("grpc.max_reconnect_backoff_ms", 200),
 ]
-_READY_S = 60.0
-_CALL_S = 20.0
+_READY_S = 240.0
+_CALL_S = 60.0
 
 _RULE = """\
 rule_id: {rule_id}
@@ -159,7 +159,7 @@ class RulePlane:
         return [await stub.DescribeTagger(request, timeout=_CALL_S) for stub in self.stubs]
 
     async def until(
-        self, text: str, holds: Callable[[dict[str, int]], bool], within_s: float = 20.0
+        self, text: str, holds: Callable[[dict[str, int]], bool], within_s: float = 120.0
     ) -> list[float]:
         """Wait until what each tagger makes of a command is as asked.
 

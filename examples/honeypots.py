@@ -31,7 +31,7 @@ listen_endpoints = tcp:{port}:interface=127.0.0.1
 enabled = false
 """
 _SENSOR_UUID = "5a3b1e00-0000-4000-8000-000000000001"
-_START_S = 60.0
+_START_S = 180.0
 _STOP_S = 20.0
 
 

@@ -14,8 +14,8 @@ from benchmarks.installation import Installation
 def installation(tmp_path: Path) -> Iterator[Installation]:
     """A running embedded installation of its own; nothing of it is left afterwards."""
     started = Installation(tmp_path / "data")
-    started.up()
     try:
+        started.up()
         yield started
     finally:
         started.down()

@@ -13,8 +13,9 @@ from typing import Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-_READY_S = 90.0
-_STOP_S = 30.0
+#: Only what never happens waits so long.
+_READY_S = 240.0
+_STOP_S = 120.0
 #: What uses something starts after it, so that nobody waits for a reconnection.
 _FIRST = ("rule-store", "tag-store")
 

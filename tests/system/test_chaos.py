@@ -160,8 +160,10 @@ class Storm:
             return cut(pid) > 0
         else:
             os.kill(pid, signal.SIGSTOP)
-            await asyncio.sleep(PAUSE_S)
-            os.kill(pid, signal.SIGCONT)
+            try:
+                await asyncio.sleep(PAUSE_S)
+            finally:
+                os.kill(pid, signal.SIGCONT)
         return True
 
 
@@ -200,8 +202,8 @@ async def outcome(root: Path, name: str, planned: Plan, storm_s: float) -> tuple
     Returns ids of all tags, announcements by origin, dead letters, and what the storm did.
     """
     installation = Installation(root / name, ENVIRON)
-    await asyncio.to_thread(installation.up)
     try:
+        await asyncio.to_thread(installation.up)
         storm = Storm(installation, random.Random(SEED))  # noqa: S311 - to be repeated
         bus = await installation.bus()
         try:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,13 @@ from decnet_ttp.v1 import (
 )
 from system.spread import Spread
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 IP = "198.51.100.77"
 OPTIONS = [("grpc.default_authority", "localhost")]
 EVERY_S = 0.02
-LIVE_S = 0.5
+#: Messages of half a second; counted, since a slow machine is slow at publishing, too.
+LIVE_AFTER = 20
 
 RULE = """\
 rule_id: R9001
@@ -54,13 +54,13 @@ async def publish(bus: Bus, ident: str) -> None:
 async def tagged(store: Any) -> set[str]:
     scope = scope_pb2.Scope(attacker_uuid=str(attacker_uuid(IP)))
     request = tag_store_service_pb2.ListTagsRequest(scope=scope, page_size=1_000)
-    return {tag.source_id for tag in (await store.ListTags(request, timeout=10)).tags}
+    return {tag.source_id for tag in (await store.ListTags(request, timeout=60)).tags}
 
 
 async def until_read(tagger: Any, kind: str) -> None:
     while True:
         request = tagger_service_pb2.DescribeTaggerRequest()
-        answer = await tagger.DescribeTagger(request, timeout=10)
+        answer = await tagger.DescribeTagger(request, timeout=60)
         if any(kind in each.source_kinds for each in answer.lifters):
             return
         await asyncio.sleep(EVERY_S)
@@ -69,7 +69,7 @@ async def until_read(tagger: Any, kind: str) -> None:
 async def test_events_of_a_kind_new_to_all_taggers_are_tagged_at_once(
     nats_url: str, database_url: str, tmp_path: Path
 ) -> None:
-    """From half a second after the tagger reads it, each is; asked every 5 s they would not."""
+    """Half a second after the tagger reads it, each is; asked every 5 s they would not be."""
     rules = tmp_path / "rules" / "ttp"
     rules.mkdir(parents=True)
     path = rules / "R9001.yaml"
@@ -79,7 +79,7 @@ async def test_events_of_a_kind_new_to_all_taggers_are_tagged_at_once(
         await ensure_streams(bus.js)
         environ = {"DECNET_TTP_RULES_DIR": str(rules.parent)}
         async with (
-            asyncio.timeout(120),
+            asyncio.timeout(500),
             Spread(tmp_path, ["rule_engine"], database_url, nats_url, environ) as spread,
             grpc.aio.insecure_channel(spread.target("rule_engine"), options=OPTIONS) as to_tagger,
             grpc.aio.insecure_channel(spread.target("tag-store"), options=OPTIONS) as to_store,
@@ -88,13 +88,11 @@ async def test_events_of_a_kind_new_to_all_taggers_are_tagged_at_once(
             store = tag_store_service_pb2_grpc.TagStoreServiceStub(to_store)
             path.write_text(RULE.format(version=2, kind="email", field="subject"))
             await until_read(tagger, "email")
-            read_s = time.monotonic()
-            published: dict[str, float] = {}
+            published: list[str] = []
             while not (found := await tagged(store)):
-                ident = f"mail-{len(published)}"
-                published[ident] = time.monotonic() - read_s
-                await publish(bus, ident)
+                published.append(f"mail-{len(published)}")
+                await publish(bus, published[-1])
                 await asyncio.sleep(EVERY_S)
-            assert min(published[ident] for ident in found) < LIVE_S
+            assert min(published.index(ident) for ident in found) < LIVE_AFTER
     finally:
         await bus.close()

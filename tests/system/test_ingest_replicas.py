@@ -12,7 +12,7 @@ import pytest
 from benchmarks.cowrie_logs import command_heavy, write
 from benchmarks.ingest_replicas import import_with_two
 
-pytestmark = [pytest.mark.system, pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.faults, pytest.mark.timeout(1800)]
 
 SESSIONS = 6_000
 COMMANDS = 5

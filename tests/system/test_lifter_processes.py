@@ -25,7 +25,7 @@ from decnet_ttp.v1 import scope_pb2, tag_store_service_pb2, tag_store_service_pb
 from system.every_kind import identity_of, messages
 from system.spread import Spread
 
-pytestmark = [pytest.mark.system, pytest.mark.faults, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.system, pytest.mark.faults, pytest.mark.timeout(1800)]
 
 LIFTERS = sorted(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))
 RULES = Path(__file__).resolve().parents[2] / "rules"
@@ -76,14 +76,14 @@ class Watched:
         )
         for scope in scopes:
             request = tag_store_service_pb2.ListTagsRequest(scope=scope, page_size=1_000)
-            answer = await self.store.ListTags(request, timeout=10)
+            answer = await self.store.ListTags(request, timeout=60)
             for tag in answer.tags:
                 label = (tag.rule_id, tag.technique_id, tag.sub_technique_id, tag.source_kind)
                 found[self.owner[tag.rule_id]].add(label)
         return found
 
     async def until(
-        self, name: str, ip: str, expected: dict[str, set[Label]], within_s: float = 60
+        self, name: str, ip: str, expected: dict[str, set[Label]], within_s: float = 240
     ) -> None:
         """Wait until what is stored is as expected.
 

@@ -19,6 +19,7 @@ from benchmarks.installation import DURABLE
 from nats.js.errors import NotFoundError
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from decnet_ttp.ingest.lag import read_lag
 from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.streams import (
@@ -32,7 +33,7 @@ from decnet_ttp.runtime.streams import (
 from system.spread import Spread
 from system.test_lifter_processes import LIFTERS
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 MARK = "zq7mark"
 SENDER_IP = "198.51.100.23"
@@ -125,7 +126,7 @@ async def collecting() -> AsyncIterator[tuple[Collector, str]]:
     try:
         yield collector, f"http://127.0.0.1:{port}"
     finally:
-        await server.stop(1)
+        await server.stop(30)
 
 
 async def import_mail(folder: Path, artifacts: Path, nats_url: str) -> None:
@@ -139,16 +140,20 @@ async def import_mail(folder: Path, artifacts: Path, nats_url: str) -> None:
     assert await importing.wait() == 0
 
 
-async def handled(bus: Bus, messages: int) -> None:
-    """Wait until ingest has settled so many messages."""
-    async with asyncio.timeout(60):
-        while True:
-            info = await bus.js.consumer_info(EVENTS_STREAM, DURABLE)
-            assert info.ack_floor is not None
-            idle = info.num_pending == 0 and info.num_ack_pending == 0
-            if idle and info.delivered is not None and info.delivered.consumer_seq >= messages:
-                return
-            await asyncio.sleep(0.05)
+async def settled(bus: Bus, database_url: str) -> None:
+    """Wait until ingest has acknowledged everything, and the tag-store announced it."""
+    database = await asyncpg.connect(database_url)
+    try:
+        async with asyncio.timeout(240):
+            while True:
+                lag = await read_lag(bus, DURABLE)
+                if (lag.pending, lag.unacknowledged) == (0, 0) and not await database.fetchval(
+                    "SELECT EXISTS (SELECT FROM tags.outbox)"
+                ):
+                    return
+                await asyncio.sleep(0.05)
+    finally:
+        await database.close()
 
 
 async def stored(database_url: str) -> str:
@@ -220,7 +225,7 @@ async def test_marks_of_mails_and_fingerprints_are_nowhere(
                 ):
                     envelope = Envelope(topic=topic, type=topic.rpartition(".")[2], payload=payload)
                     await bus.js.publish(topic, envelope.encode(), headers=envelope.headers)
-                await handled(bus, 3)
+                await settled(bus, database_url)
                 rows = await stored(database_url)
                 tagged = await tagged_events(database_url)
                 logs = {name: spread.log(name) for name in (*LIFTERS, "ingest", "tag-store")}

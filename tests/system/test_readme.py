@@ -55,7 +55,7 @@ def shown_in_readme() -> dict[str, str]:
 
 
 def test_readme_shows_what_the_program_prints(installation: Installation) -> None:
-    installation.run("import", "cowrie", SAMPLE, "--wait", "60")
+    installation.run("import", "cowrie", SAMPLE, "--wait", "240")
     shown = shown_in_readme()
     assert list(shown) == ["techniques", "tags --ip 127.0.0.31 --limit 6"]
     for command, output in shown.items():

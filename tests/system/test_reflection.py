@@ -39,14 +39,14 @@ def call_by_reflection(channel: grpc.Channel, method: str, request: object) -> o
         request_serializer=request_class.SerializeToString,
         response_deserializer=response_class.FromString,
     )
-    answer = call(ParseDict(request, request_class(), descriptor_pool=pool), timeout=10)
+    answer = call(ParseDict(request, request_class(), descriptor_pool=pool), timeout=60)
     return MessageToDict(answer, preserving_proto_field_name=True, descriptor_pool=pool)
 
 
 def test_services_are_found_and_a_roll_up_called_without_stubs(
     installation: Installation,
 ) -> None:
-    installation.run("import", "cowrie", SAMPLE, "--wait", "60")
+    installation.run("import", "cowrie", SAMPLE, "--wait", "240")
     instance = load_instance(installation.data_dir)
     for name, expected in SERVICES.items():
         target = getattr(instance, name)

@@ -30,7 +30,7 @@ def processes_of(data_dir: Path) -> list[str]:
 async def test_sample_becomes_announced_techniques_exactly_once(
     installation: Installation,
 ) -> None:
-    first = installation.json("import", "cowrie", SAMPLE, "--wait", "60")
+    first = installation.json("import", "cowrie", SAMPLE, "--wait", "240")
     techniques = installation.json("techniques")
     await installation.settle()
     announced = await installation.announcements()
@@ -49,7 +49,7 @@ async def test_sample_becomes_announced_techniques_exactly_once(
     assert set(announced.values()) == {1}
     assert len(announced) == len(sessions_with_tags)
 
-    again = installation.json("import", "cowrie", SAMPLE, "--wait", "60")
+    again = installation.json("import", "cowrie", SAMPLE, "--wait", "240")
     await installation.settle()
     assert again["sessions"] == first["sessions"]
     assert installation.json("techniques") == techniques
@@ -57,7 +57,7 @@ async def test_sample_becomes_announced_techniques_exactly_once(
 
 
 async def test_data_survives_down_and_up(installation: Installation) -> None:
-    installation.run("import", "cowrie", SAMPLE, "--wait", "60")
+    installation.run("import", "cowrie", SAMPLE, "--wait", "240")
     before = installation.json("techniques")
     await installation.settle()
     installation.down()
@@ -68,7 +68,7 @@ async def test_data_survives_down_and_up(installation: Installation) -> None:
 
 
 async def test_every_scope_tells_the_same_story(installation: Installation) -> None:
-    installation.run("import", "cowrie", SAMPLE, "--wait", "60")
+    installation.run("import", "cowrie", SAMPLE, "--wait", "240")
     fleet = Counter[tuple[str, str, str]]()
     attackers = installation.json("attackers")
     for attacker in attackers:
@@ -120,7 +120,7 @@ def test_status_shows_every_child_ready(installation: Installation) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 async def test_all_public_logs_are_accounted_for_twice(
     installation: Installation, shared_dir: Path
 ) -> None:
