@@ -26,7 +26,9 @@ def on_terminal(installation: Installation, *arguments: str) -> str:
     """Run a command on a terminal; returns what it showed, without colours."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
-    environ = {**os.environ, "DECNET_TTP_DATA_DIR": str(installation.data_dir), "TERM": "xterm"}
+    # Sizes set there would win over that of the terminal.
+    environ = {name: os.environ[name] for name in os.environ.keys() - {"COLUMNS", "LINES"}}
+    environ |= {"DECNET_TTP_DATA_DIR": str(installation.data_dir), "TERM": "xterm"}
     command = [sys.executable, "-m", "decnet_ttp.cli.main", *arguments]
     with subprocess.Popen(
         command, stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, env=environ
