@@ -7,6 +7,7 @@ import asyncio
 import random
 from uuid import UUID
 
+from decnet_ttp.tag_store import directory_sql
 from decnet_ttp.tag_store.database import Database
 from decnet_ttp.tag_store.directory import Directory, Sighting
 from decnet_ttp.tag_store.directory_sql import Sightings
@@ -123,3 +124,27 @@ async def test_batches_and_updates_of_the_same_attackers_form_no_ring(
         all_of_it.free(other),
     )
     await other.close()
+
+
+_ADDRESS = "SELECT host(ip) FROM attackers WHERE uuid = $1"
+_EVERYTHING = "SELECT pg_advisory_xact_lock($1, key) FROM generate_series(0, 255) AS key"
+
+
+async def test_a_second_address_that_nobody_has_waits_for_nobody(database: Database) -> None:
+    """It is given to no one who has an address, so its reports take no lock, however many come."""
+    who, other = ATTACKERS[:2]
+
+    async def report(attacker: UUID, address: str, wait: str = "0") -> None:
+        seen = [SeenAttacker(attacker, address, "decky", START, START)]
+        async with database.connection() as connection, connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{wait}'")
+            await keep_attackers(connection, seen, [])
+
+    await report(who, "192.0.2.1")
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute(_EVERYTHING, directory_sql._ADDRESS_CLASS)
+        await connection.execute("SELECT FROM attackers FOR UPDATE")
+        await report(who, "192.0.2.2", wait="1s")
+    await report(other, "192.0.2.2")
+    found = [await database.fetch(_ADDRESS, attacker) for attacker in (who, other)]
+    assert [row[0] for (row,) in found] == ["192.0.2.1", "192.0.2.2"]

@@ -199,7 +199,7 @@ async def _create(
     Everybody whom the transaction changes after this is locked in it.
     """
     spans = _spans(sightings)
-    await hold_unclaimed(connection, missing)
+    await hold_unclaimed(connection, dict.fromkeys(missing))
     await connection.execute(
         _CREATE,
         list(missing.values()),

@@ -69,8 +69,9 @@ _HOLD_CHANGING = """
 """
 
 _UNCLAIMED = """
-    SELECT u.ip FROM unnest($1::text[]) AS u (ip)
+    SELECT u.ip FROM unnest($1::text[], $2::uuid[]) AS u (ip, uuid)
     WHERE NOT EXISTS (SELECT FROM attackers a WHERE a.ip = u.ip::inet)
+        AND NOT EXISTS (SELECT FROM attackers a WHERE a.uuid = u.uuid AND a.ip IS NOT NULL)
 """
 _HOLD_ADDRESSES = """
     SELECT pg_advisory_xact_lock($1, u.key) FROM unnest($2::integer[]) AS u (key)
@@ -137,20 +138,25 @@ async def hold_changing(
     return {uuid for (uuid,) in await connection.fetch(_HOLD_CHANGING, *columns)}
 
 
-async def hold_unclaimed(connection: Any, addresses: Iterable[str]) -> set[str]:
+async def hold_unclaimed(connection: Any, claims: Mapping[str, UUID | None]) -> set[str]:
     """Let nobody else claim those of some addresses that no attacker has.
+
+    One that has an address is given no second, so what it claims is left alone: its reports, which
+    may come with that address again and again, wait for nobody.
 
     To be called before the transaction locks or writes any row: two that claim the same addresses,
     each for other attackers, would meet at the index of addresses in any order.
 
     Args:
         connection: Where.
-        addresses: Canonical addresses.
+        claims: Canonical addresses, each with the attacker that claims it; None where whoever
+            claims it may have an address, too.
 
     Returns:
         Those that no attacker had. Who had to wait may find that one has it now.
     """
-    free = {ip for (ip,) in await connection.fetch(_UNCLAIMED, list(addresses))}
+    rows = await connection.fetch(_UNCLAIMED, list(claims), list(claims.values()))
+    free = {ip for (ip,) in rows}
     if free:
         stripes = sorted({crc32(ip.encode()) % _ADDRESS_STRIPES for ip in free})
         await connection.execute(_HOLD_ADDRESSES, _ADDRESS_CLASS, stripes)
