@@ -31,6 +31,7 @@ from decnet_ttp.runtime.streams import (
     INGEST_DURABLE,
     PARKED_STREAM,
     ensure_streams_until_done,
+    keep_streams,
 )
 from decnet_ttp.v1 import (
     directory_service_pb2_grpc,
@@ -102,6 +103,7 @@ async def run(settings: Settings) -> None:
                 Supersession(tag_store, await _rule_store(stack, settings), dispatcher),
             ),
         )
+        streams_there = asyncio.Event()
         figures = Figures(bus, durable=INGEST_DURABLE, counters=counters, dispatcher=dispatcher)
         server = Server(
             settings,
@@ -120,9 +122,11 @@ async def run(settings: Settings) -> None:
             async with asyncio.TaskGroup() as group:
                 for task in (consumer.run, parked.run, parking.watch, intel.follow):
                     group.create_task(task(stop))
+                group.create_task(keep_streams(bus.js, settings, stop, streams_there))
 
         async def ready() -> bool:
-            return consumer.opened and parked.opened and bus.nc.is_connected and dispatcher.ready
+            reading = consumer.opened and parked.opened and bus.nc.is_connected
+            return reading and streams_there.is_set() and dispatcher.ready
 
         await server.run(ready=ready, tasks=[consume, dispatcher.follow])
 

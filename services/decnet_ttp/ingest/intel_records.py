@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
@@ -52,6 +53,7 @@ class IntelRecords:
         self._records: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
         self._next_sequence = 1
+        self._stream_made: datetime | None = None
 
     def write(self, upstream: Upstream, sink: Sink) -> None:
         """Add the intel event of the attacker behind a session, where there is a record."""
@@ -121,6 +123,10 @@ class IntelRecords:
 
         Less comes when the bus is slow, and when a record is replaced after it was counted.
         """
+        made = (await self._bus.js.stream_info(INTEL_STREAM)).created
+        if made != self._stream_made:
+            # Another one than before has the same name, and counts from the start.
+            self._stream_made, self._next_sequence = made, 1
         info = await self._bus.js.add_consumer(
             INTEL_STREAM,
             ConsumerConfig(
