@@ -75,9 +75,8 @@ class AdjustingRules:
             states = self._adjustments.states
             wait_s = None if states is None else max(states.next_change_s(now_s) - now_s, 0.0)
             try:
-                await asyncio.wait_for(
-                    self._changed.wait(), None if wait_s == float("inf") else wait_s
-                )
+                async with asyncio.timeout(None if wait_s == float("inf") else wait_s):
+                    await self._changed.wait()
             except TimeoutError:
                 _log.info("a state of an adjusting rule has ended")
             self._changed.clear()
@@ -116,7 +115,9 @@ class AdjustingRules:
         )
         try:
             while True:
-                message = await asyncio.wait_for(stream.read(), _SILENCE_S)
+                # Unlike wait_for, this loses no cancellation to a stream that ends just then.
+                async with asyncio.timeout(_SILENCE_S):
+                    message = await stream.read()
                 if message is grpc.aio.EOF:
                     return
                 self._outage.over()

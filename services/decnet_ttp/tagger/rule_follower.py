@@ -105,7 +105,9 @@ class RuleFollower:
         stream = self._stub.WatchRules(request)
         try:
             while True:
-                message = await asyncio.wait_for(stream.read(), _SILENCE_S)
+                # Unlike wait_for, this loses no cancellation to a stream that ends just then.
+                async with asyncio.timeout(_SILENCE_S):
+                    message = await stream.read()
                 if message is grpc.aio.EOF:
                     return
                 self._outage.over()
