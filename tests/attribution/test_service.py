@@ -396,7 +396,7 @@ async def test_two_replicas_answer_and_one_of_them_takes_over(
             return await count(services[1]) == 5
 
         await until(first)
-        leader = 0 if '"leading"' in services[0].log else 1
+        (leader,) = (place for place, each in enumerate(services) if '"leading"' in each.log)
         await services[leader].stop(signal.SIGKILL)
         if leader == 1:
             services.reverse()
