@@ -108,8 +108,11 @@ async def _until_told(bus: Bus, count: int) -> list[dict[str, Any]]:
 
 
 def _edit(rules_dir: Path, old: str, new: str) -> None:
+    """Save as one step: on a slow machine an emptied file may lie there long enough to be told."""
     path = rules_dir / "ttp" / "R0001.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    scratch = path.with_name("R0001.yaml.tmp")
+    scratch.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    scratch.rename(path)
 
 
 def _disable(**members: Any) -> pb.SetRuleStateRequest:
