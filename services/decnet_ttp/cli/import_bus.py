@@ -52,7 +52,8 @@ async def _open(settings: Settings, deadline_s: float) -> Bus:
         raise BusUnreachableError(str(error)) from error
     except (TimeoutError, OSError, nats.errors.Error) as error:
         if bus is not None:
-            await bus.nc.close()
+            with suppress(OSError):
+                await bus.nc.close()
         place = urlsplit(settings.nats_url)
         raise BusUnreachableError(
             f"NATS at {place.hostname}:{place.port} cannot be used within {deadline_s:g} s "

@@ -93,8 +93,7 @@ async def _follow(
     async with AsyncExitStack() as stack:
         show = _show_json if as_json else await _lines(connection, settings, stack)
         bus = await open_bus(settings, "watch")
-        # Nothing is published here, so there is nothing to flush.
-        stack.push_async_callback(bus.nc.close)
+        stack.push_async_callback(leave_bus, bus)
         try:
             tail = Tail(bus, stream=TTP_STREAM, subject=TAGGED_SUBJECT, report=_report)
             await tail.open(datetime.now(UTC) - since if since else None)
@@ -218,6 +217,13 @@ async def open_bus(settings: Settings, command: str) -> Bus:
             f"({type(error).__name__}); start it with `decnet-ttp up`, or name another with "
             "DECNET_TTP_NATS_URL"
         ) from error
+
+
+async def leave_bus(bus: Bus) -> None:
+    """Close the connection of a command that only read: there is nothing to flush."""
+    # A server that ends at this moment has closed it before us.
+    with suppress(OSError):
+        await bus.nc.close()
 
 
 def _without_credentials(url: str) -> str:
