@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from decnet_ttp.attack import Catalogue, load_catalogue
-from decnet_ttp.cli.watch import _Names, leave_bus
+from decnet_ttp.cli.watch import _Names
 from decnet_ttp.embedded.nats import NatsServer
 from decnet_ttp.runtime.bus import Bus, Envelope, connect_bus
 from decnet_ttp.runtime.config import Settings
@@ -217,15 +217,6 @@ async def test_a_directory_that_is_away_costs_the_addresses_only(
             0,
             [ATTACKER, ATTACKER],
         )
-
-
-async def test_leaving_a_bus_that_is_just_going_is_no_error(nats_url: str) -> None:
-    bus = await connect_bus(Settings(nats_url=nats_url), name="test")
-    await bus.nc.subscribe(bus.nc.new_inbox())
-    connection: Any = bus.nc._transport
-    # What a server does that ends: the client has not noticed, and has something to send.
-    connection._io_writer.transport.abort()
-    await leave_bus(bus)
 
 
 async def test_ctrl_c_ends_it_with_0(watching: Any, bus: Bus) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -33,8 +33,7 @@ async def open_bus(settings: Settings, deadline_s: float) -> AsyncIterator[Bus]:
         # Everything was acknowledged or given up: there is nothing to drain, and a bus that is
         # away would make draining wait. Closing on purpose is no disconnection worth a warning.
         logging.getLogger("decnet_ttp.runtime.bus").setLevel(logging.ERROR)
-        with suppress(OSError):
-            await bus.nc.close()
+        await bus.leave()
 
 
 async def _open(settings: Settings, deadline_s: float) -> Bus:
@@ -52,8 +51,7 @@ async def _open(settings: Settings, deadline_s: float) -> Bus:
         raise BusUnreachableError(str(error)) from error
     except (TimeoutError, OSError, nats.errors.Error) as error:
         if bus is not None:
-            with suppress(OSError):
-                await bus.nc.close()
+            await bus.leave()
         place = urlsplit(settings.nats_url)
         raise BusUnreachableError(
             f"NATS at {place.hostname}:{place.port} cannot be used within {deadline_s:g} s "

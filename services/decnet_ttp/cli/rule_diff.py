@@ -274,7 +274,7 @@ async def _from_bus(connection: Connection, since: timedelta) -> AsyncIterator[l
     from decnet_ttp.cli.corpus import Row
     from decnet_ttp.cli.history import history
     from decnet_ttp.cli.offline_tagger import BATCH_ROWS
-    from decnet_ttp.cli.watch import leave_bus, open_bus
+    from decnet_ttp.cli.watch import open_bus
 
     settings = replace(connection.settings, nats_url=connection.nats_url)
     logging.getLogger("decnet_ttp").addHandler(logging.NullHandler())
@@ -296,7 +296,7 @@ async def _from_bus(connection: Connection, since: timedelta) -> AsyncIterator[l
             f"the bus gives no messages ({type(error).__name__}); see that it runs with JetStream"
         ) from error
     finally:
-        await leave_bus(bus)
+        await bus.leave()
 
 
 async def _compare(

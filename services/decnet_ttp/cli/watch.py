@@ -93,7 +93,7 @@ async def _follow(
     async with AsyncExitStack() as stack:
         show = _show_json if as_json else await _lines(connection, settings, stack)
         bus = await open_bus(settings, "watch")
-        stack.push_async_callback(leave_bus, bus)
+        stack.push_async_callback(bus.leave)
         try:
             tail = Tail(bus, stream=TTP_STREAM, subject=TAGGED_SUBJECT, report=_report)
             await tail.open(datetime.now(UTC) - since if since else None)
@@ -217,13 +217,6 @@ async def open_bus(settings: Settings, command: str) -> Bus:
             f"({type(error).__name__}); start it with `decnet-ttp up`, or name another with "
             "DECNET_TTP_NATS_URL"
         ) from error
-
-
-async def leave_bus(bus: Bus) -> None:
-    """Close the connection of a command that only read: there is nothing to flush."""
-    # A server that ends at this moment has closed it before us.
-    with suppress(OSError):
-        await bus.nc.close()
 
 
 def _without_credentials(url: str) -> str:

@@ -9,11 +9,14 @@ import logging
 import re
 import ssl
 import time
+from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import nats.errors
 import orjson
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -142,16 +145,34 @@ class Bus:
 
     async def close(self) -> None:
         """Flush what was published and close."""
-        if self.nc.is_closed:
-            return
-        try:
-            if self.nc.is_connected:
-                await self.nc.drain()
-            else:
-                await self.nc.close()
-        except OSError as error:
-            # The server went away in between; what was acknowledged is safe with it.
-            _log.debug("bus closed while away", extra={"error": type(error).__name__})
+        if self.nc.is_connected:
+            # What the server no longer takes is not acknowledged either.
+            with suppress(nats.errors.Error):
+                await _ended(self.nc.drain())
+        await self.leave()
+
+    async def leave(self) -> None:
+        """Close at once, where nothing was published or all of it was acknowledged."""
+        if not self.nc.is_closed:
+            await _ended(self.nc.close())
+
+
+async def _ended(closing: Coroutine[Any, Any, None]) -> None:
+    """Close a connection, which the server may be ending at the same moment.
+
+    What was acknowledged is safe with the server. The client gives up its reconnecting by a
+    cancellation, which may come out of what it waits for itself; it is none of the caller.
+    """
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.wait((task,))
+    finally:
+        task.cancel()
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, OSError):
+        raise error
+    if error is not None or task.cancelled():
+        _log.debug("bus closed while away", extra={"error": type(error).__name__})
 
 
 def _inbox_prefix(nats_url: str) -> str:
