@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from attribution.observing import message
 from attribution.process import DEADLINE_S
 from decnet_ttp.attribution import app as attribution
+from decnet_ttp.runtime import otel
 from decnet_ttp.runtime.bus import connect_bus
 from decnet_ttp.runtime.config import Settings
+from decnet_ttp.runtime.outbox import OutboxRelay
 from decnet_ttp.runtime.streams import ensure_streams
 from decnet_ttp.tag_store import app as tag_store
 from runtime.collector import collecting
@@ -22,9 +25,18 @@ from runtime.served import until
 
 
 async def test_an_observation_is_one_trace_to_its_announcement(
-    nats_url: str, database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    nats_url: str,
+    database_url: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level("INFO")
+    # The collector runs within this process, so it needs time to answer.
+    monkeypatch.setattr(otel, "_TIMEOUT_S", 60)
+    # A row that the relay finds unasked, before it is told of it, has no trace.
+    patient = partialmethod(OutboxRelay.__init__, idle_s=600.0)
+    monkeypatch.setattr(OutboxRelay, "__init__", patient)
     async with AsyncExitStack() as stack:
         collector, endpoint = await stack.enter_async_context(collecting())
         own = Settings(
@@ -35,7 +47,7 @@ async def test_an_observation_is_one_trace_to_its_announcement(
             metrics_listen="127.0.0.1:0",
             otel_endpoint=endpoint,
             anchor_policy="create",
-            grace_s=5.0,
+            grace_s=60.0,
         )
         bus = await connect_bus(own, name="sensor")
         stack.push_async_callback(bus.close)
