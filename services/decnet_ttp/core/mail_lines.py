@@ -15,7 +15,7 @@ from typing import Final
 
 #: Lines that the parser gets to see as such: of one block of headers, and of a mail.
 MAX_BLOCK_LINES: Final = 1_000
-MAX_STRUCTURE_LINES: Final = 10_000
+MAX_STRUCTURE_LINES: Final = 5_000
 #: Lines that a block counts for at least, so that their number is bounded too.
 _FEWEST_LINES: Final = 4
 

@@ -11,7 +11,7 @@ from email.errors import MessageError
 from email.message import Message
 from email.parser import FeedParser
 from email.policy import Policy, compat32
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from decnet_ttp.core.mail_lines import hold, release
 
@@ -117,8 +117,15 @@ class _BoundedMessage(Message):
                 value = "text/plain"
         super().set_raw(name, value)
 
-    def set_payload(self, payload: Any, charset: Any = None) -> None:
-        super().set_payload(release(payload) if isinstance(payload, str) else payload, charset)
+    def release(self) -> None:
+        """Give the text its line ends back, which the parser was not to see.
+
+        Not before it has ended: it looks for the last line end of each text, and takes its time at
+        every other one.
+        """
+        payload = self.__dict__["_payload"]  # get_payload() decodes what it gives
+        if isinstance(payload, str):
+            self.set_payload(release(payload))
 
 
 def parse_mail(data: bytes) -> Mail:
@@ -133,13 +140,19 @@ def parse_mail(data: bytes) -> Mail:
     """
     budget = _Budget()
 
+    parts: list[_BoundedMessage] = []
+
     def part(policy: Policy = compat32) -> _BoundedMessage:
-        return _BoundedMessage(budget, policy)
+        parts.append(_BoundedMessage(budget, policy))
+        return parts[-1]
 
     # As BytesParser does, but for the lines that mean nothing.
     parser = FeedParser(part, policy=compat32)
     parser.feed(hold(data.decode("ascii", "surrogateescape")))
-    return parser.close()
+    mail = parser.close()
+    for each in parts:
+        each.release()
+    return mail
 
 
 def leaves(mail: Mail) -> Iterator[Mail]:
