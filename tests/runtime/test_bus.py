@@ -7,6 +7,7 @@ import asyncio
 import gc
 import json
 import logging
+import resource
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -188,17 +189,48 @@ async def test_the_first_stream_leaves_room_for_the_others(bus: Bus) -> None:
     assert await _largest_stream(bus) > 0
 
 
+async def test_a_stream_whose_files_cannot_be_made_yet_is_made_a_moment_later(
+    tmp_path: Path,
+) -> None:
+    """As while NATS clears away those of a deleted one of that name; here it may open no file."""
+    server = NatsServer(tmp_path / "nats")
+    await server.start()
+    connected = await connect_bus(Settings(nats_url=server.url), name="test")
+    try:
+        pid = server.pid
+        assert pid is not None
+        _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (1, most))
+        with pytest.raises(ServerError, match="error creating store for stream"):
+            await connected.js.add_stream(name="OTHER", subjects=["other"])
+        making = asyncio.create_task(ensure_streams(connected.js))
+        await asyncio.wait((making,), timeout=0.5)
+        assert not making.done()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+        assert EVENTS_STREAM in await making
+    finally:
+        await connected.close()
+        await server.stop()
+
+
+#: What NATS answers when a stream's bound is more than what is left of its disk.
+INSUFFICIENT_STORAGE = 10047
+
+
 async def _largest_stream(bus: Bus) -> int:
     """Return the bytes that a stream could still reserve, within a mebibyte."""
     fits, too_large = 0, 10**16
     while too_large - fits > 1024 * 1024:
         size = (fits + too_large) // 2
         try:
-            await bus.js.add_stream(name="PROBE", subjects=["probe"], max_bytes=size)
-        except ServerError:
+            # One of its own each: NATS may still be clearing away the files of one deleted before.
+            await bus.js.add_stream(name=f"PROBE{size}", subjects=["probe"], max_bytes=size)
+        except ServerError as error:
+            if error.err_code != INSUFFICIENT_STORAGE:
+                raise
             too_large = size
         else:
-            await bus.js.delete_stream("PROBE")
+            await bus.js.delete_stream(f"PROBE{size}")
             fits = size
     return fits
 

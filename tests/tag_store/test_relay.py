@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from nats.js.api import StreamConfig
 
 from decnet_ttp.core.errors import UnavailableError
 from decnet_ttp.runtime.bus import Bus, connect_bus
@@ -200,8 +199,8 @@ async def test_batch_that_is_refused_goes_one_by_one(
 async def test_stream_made_by_a_release_before_takes_no_batches(
     relay: Relay, bus: Bus, database: Database, store_settings: Settings
 ) -> None:
-    await bus.js.delete_stream("DECNET_TTP")
-    await bus.js.add_stream(StreamConfig(name="DECNET_TTP", subjects=["ttp.>"]))
+    config = (await bus.js.stream_info("DECNET_TTP")).config
+    await bus.js.update_stream(config.evolve(allow_atomic=False))
     publisher = BulkPublisher(bus.nc)
     for messages in (20, 45):
         await fill(database, messages)

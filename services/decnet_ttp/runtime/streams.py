@@ -11,6 +11,7 @@ import nats.errors
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, BadRequestError, NotFoundError, ServerError
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from decnet_ttp.runtime.config import Settings
 from decnet_ttp.runtime.pacing import pause
@@ -40,6 +41,11 @@ _DAY_S = 86_400.0
 
 #: NATS reserves the bound of each stream and refuses one beyond its disk with this code.
 _INSUFFICIENT_STORAGE = 10047
+#: What it answers when it cannot make a stream's files, be it because it is still clearing away
+#: those of a deleted stream of that name.
+_STORE_FAILED = 10049
+#: How long that is waited for, in seconds.
+_CLEARING_S = 10.0
 _SMALLEST_STREAM_BYTES = 16 * 1024 * 1024
 #: Most that the intel records take, in bytes.
 _INTEL_BYTES = 256 * 1024 * 1024
@@ -105,6 +111,20 @@ def stream_configs(settings: Settings) -> list[StreamConfig]:
     ]
 
 
+def _is_clearing(error: BaseException) -> bool:
+    return isinstance(error, ServerError) and error.err_code == _STORE_FAILED
+
+
+@retry(
+    retry=retry_if_exception(_is_clearing),
+    stop=stop_after_delay(_CLEARING_S),
+    wait=wait_fixed(0.1),
+    reraise=True,
+)
+async def _create(js: JetStreamContext, config: StreamConfig) -> None:
+    await js.add_stream(config)
+
+
 async def _add_stream(js: JetStreamContext, config: StreamConfig) -> None:
     """Create a stream; a disk too small for its bound gets a smaller bound, down to 16 MiB.
 
@@ -113,7 +133,7 @@ async def _add_stream(js: JetStreamContext, config: StreamConfig) -> None:
     wanted = config.max_bytes
     while True:
         try:
-            await js.add_stream(config)
+            await _create(js, config)
         except ServerError as error:
             size = config.max_bytes or 0
             if error.err_code != _INSUFFICIENT_STORAGE or size < 2 * _SMALLEST_STREAM_BYTES:
