@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from decnet_ttp.v1 import (
     tagger_service_pb2_grpc,
 )
 from rule_store.process import OPTIONS, service_environment
+from system.stalls import Stalls, watching
 
 MUTED_S = 5.0
 KILLED_BEFORE_S = 2.0
@@ -79,10 +79,10 @@ async def _all(taggers: Sequence[Stub], *, fire: bool, by: float) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _reaches(store: str, taggers: Sequence[Stub]) -> float:
-    """Return what a change of state takes to all taggers: the median of ten, in seconds.
+async def _reaches(store: str, taggers: Sequence[Stub], stalls: Stalls) -> float:
+    """Return the longest that one of ten changes of state takes to all taggers, in seconds.
 
-    The machine may be busy for a single one.
+    What the machine itself stood still does not count.
     """
     took = []
     async with grpc.aio.insecure_channel(store, options=OPTIONS) as channel:
@@ -100,8 +100,10 @@ async def _reaches(store: str, taggers: Sequence[Stub]) -> float:
                 )
             answered = time.time()
             await _all(taggers, fire=bool(number % 2), by=answered + DEADLINE_S)
-            took.append(time.time() - answered)
-    return statistics.median(took)
+            now = time.time()
+            took.append(now - answered - stalls.within(answered, now))
+    sys.stdout.write(f"reached all after {', '.join(f'{each:.3f}' for each in took)} s\n")
+    return max(took)
 
 
 async def _end(store: str) -> float:
@@ -137,7 +139,8 @@ async def test_disable_for_5_s_holds_and_ends_though_both_stores_are_killed_in_b
             )
             taggers.append(Stub(channel))
         await _all(taggers, fire=True, by=time.time())
-        assert await _reaches(target, taggers) <= REACHES_S
+        with watching(folder) as stalls:
+            assert await _reaches(target, taggers, stalls) <= REACHES_S
         command = ("disable", "R0012", "--for", "5s", "--reason", "noise")
         asked = time.time()
         done = await asyncio.create_subprocess_exec(

@@ -64,4 +64,4 @@ def test_each_of_two_thousand_rules_is_loaded_once_and_one_edit_loads_and_compil
         before = after
     # Against the load of all, so that a slow machine is slow at both; the collector of garbage
     # may come into one of the edits.
-    assert min(took_s) <= whole_s / 5
+    assert min(took_s) <= min(0.5, whole_s / 5)

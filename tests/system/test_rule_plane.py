@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from benchmarks.rule_edits import RULE_ID, RULES, STYLES
 from benchmarks.rule_plane import RulePlane, rule_text
 
 from decnet_ttp.v1 import tagger_service_pb2
+from system.stalls import watching
 
 pytestmark = pytest.mark.system
 
@@ -57,8 +58,8 @@ async def test_200_edits_in_20_seconds_end_on_one_revision(plane: RulePlane) -> 
         done.set()
     for versions in seen:
         assert versions == sorted(versions)
-        # How many of them a tagger is seen with depends on the machine.
-        assert len(set(versions)) > 10
+        sys.stdout.write(f"{len(set(versions))} versions seen\n")
+        assert len(set(versions)) > 50
     described = await plane.describe()
     assert len({(each.rules_epoch, each.rules_revision) for each in described}) == 1
     packs = {
@@ -146,7 +147,8 @@ async def test_a_rule_muted_for_5_seconds_is_silent_and_comes_back(
         assert all("R0012" not in tags for tags in answers)
         checks += 1
         await asyncio.sleep(0.05)
-    assert checks > 0
+    sys.stdout.write(f"looked {checks} times\n")
+    assert checks > 10
     await plane.until(attack, lambda tags: "R0012" in tags, within_s=10)
     if store_dies:
         # A store that comes back later does not bring the state back.
@@ -154,16 +156,22 @@ async def test_a_rule_muted_for_5_seconds_is_silent_and_comes_back(
         await plane.until(attack, lambda tags: "R0012" in tags)
 
 
-async def test_a_muted_rule_is_silent_within_half_a_second(plane: RulePlane) -> None:
-    """On every tagger; of five mutes the median counts, since any machine stalls at times."""
+async def test_a_muted_rule_is_silent_within_half_a_second(
+    plane: RulePlane, tmp_path: Path
+) -> None:
+    """On every tagger, each of five times; what the machine itself stood still does not count."""
     attack = "wget http://198.51.100.7/x"
     took_s = []
-    for _ in range(5):
-        await plane.until(attack, lambda tags: "R0012" in tags)
-        await rules(plane, "disable", "R0012", "--for", "1h", "--reason", "noise")
-        took_s.append(max(await plane.until(attack, lambda tags: "R0012" not in tags)))
-        await rules(plane, "enable", "R0012", "--reason", "heard")
-    assert statistics.median(took_s) < 0.5
+    with watching(tmp_path) as stalls:
+        for _ in range(5):
+            await plane.until(attack, lambda tags: "R0012" in tags)
+            await rules(plane, "disable", "R0012", "--for", "1h", "--reason", "noise")
+            began = time.time()
+            silent_s = max(await plane.until(attack, lambda tags: "R0012" not in tags))
+            took_s.append(silent_s - stalls.within(began, began + silent_s))
+            await rules(plane, "enable", "R0012", "--reason", "heard")
+    sys.stdout.write(f"silent after {', '.join(f'{each:.3f}' for each in took_s)} s\n")
+    assert max(took_s) < 0.5
 
 
 async def test_taggers_catch_up_with_a_store_that_was_away(plane: RulePlane) -> None:

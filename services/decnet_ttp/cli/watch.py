@@ -273,8 +273,7 @@ class _Names:
         self._waited_for = True
         with suppress(TimeoutError):
             async with asyncio.timeout(_NAMES_WAIT_S):
-                # The thread may outlive the loop, so it must not set an event of it.
-                while self._loading.is_alive():  # noqa: ASYNC110 - likewise
+                while self._loading.is_alive():  # noqa: ASYNC110 - it may outlive the loop's events
                     await asyncio.sleep(_NAMES_POLL_S)
 
     def label(self, technique: str) -> str:

@@ -68,7 +68,7 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.DecnetError:
     elif isinstance(found, errors.UnavailableError):
         reason = unreached_reason(found.message)
         if reason is not None:
-            found.reason = reason  # type: ignore[misc] # as above
+            found.reason = reason  # type: ignore[misc] # a ClassVar, told otherwise by this one
     if isinstance(found, errors.InvalidArgumentError):
         found.field = found.metadata.get("field", "")
     if isinstance(found, errors.InternalError) and name != "INTERNAL":
